@@ -1,0 +1,66 @@
+"""A generated convolution: private functions that run one after the other, and how its operands are packed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tvm
+from tvm import tirx
+from tvm.ir import PrimType
+from tvm.tirx import ForKind, IntImm
+
+# Arguments of every phase, in this order, and the thread number after them.
+ARGUMENTS = ("x", "w", "c", "r", "y", "ws")
+DTYPES = {"x": "uint8", "w": "int8", "c": "int32", "r": "uint8", "ws": "uint8"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """One convolution kernel.
+
+    phases: private functions (x, w, c, r, y, ws, tid) -> int32; all threads finish one before the next begins.
+    pack_weights: OHWI weights to flat int8. pack_constants: (weights, bias) to flat int32 (biases, scales, parameters).
+    workspace_bytes: scratch memory that the kernel needs, 64-byte aligned.
+    """
+
+    phases: tuple[tirx.PrimFunc, ...]
+    threads: int
+    workspace_bytes: int
+    pack_weights: Callable[[np.ndarray], np.ndarray]
+    pack_constants: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+
+
+def parallel_phases(calls: Sequence[Callable[[tirx.Expr | tirx.Var], tirx.Stmt]], threads: int) -> tirx.Stmt:
+    """Run each phase on all threads, with a barrier in between; `calls[i](tid)` is the statement of phase i."""
+    if threads == 1:
+        statements = [call(IntImm("int32", 0)) for call in calls]
+        return statements[0] if len(statements) == 1 else tirx.SeqStmt(statements)
+    body = []
+    for call in calls:
+        tid = tirx.Var("tid", "int32")
+        body.append(tirx.For(tid, IntImm("int32", 0), IntImm("int32", threads), ForKind.PARALLEL, call(tid)))
+    if len(body) == 1:
+        return body[0]
+    # One launch for all phases: threads meet at barriers, which spin, instead of being woken again.
+    zero, one = IntImm("int32", 0), IntImm("int32", 1)
+    joined = [tirx.AttrStmt(zero, "pragma_parallel_barrier_when_finish", one, loop) for loop in body[:-1]] + body[-1:]
+    return tirx.AttrStmt(zero, "pragma_parallel_launch_point", one, tirx.SeqStmt(joined))
+
+
+def standalone_module(program: Program, sizes: dict[str, int], output_dtype: str) -> tvm.IRModule:
+    """An IRModule whose `main` takes the six arguments as flat tensors of `sizes` elements and runs all phases."""
+    names = [tvm.ir.GlobalVar(f"phase{i}") for i in range(len(program.phases))]
+    buffers = [tirx.decl_buffer((sizes[a],), DTYPES.get(a, output_dtype), name=a) for a in ARGUMENTS]
+    pointers = [tirx.buffer_data(b) for b in buffers]
+    pointers[ARGUMENTS.index("y")] = tirx.reinterpret(
+        tvm.ir.PointerType(PrimType("uint8")), pointers[ARGUMENTS.index("y")]
+    )
+
+    def call(name: tvm.ir.GlobalVar) -> Callable[[tirx.Var], tirx.Stmt]:
+        return lambda tid: tirx.Evaluate(tvm.ir.Call(name, [*pointers, tid], ret_ty="int32"))
+
+    main = tirx.PrimFunc(buffers, parallel_phases([call(n) for n in names], program.threads))
+    functions = dict(zip(names, program.phases, strict=True))
+    return tvm.IRModule({**functions, tvm.ir.GlobalVar("main"): main.with_attr("global_symbol", "main")})

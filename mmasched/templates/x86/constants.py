@@ -1,0 +1,102 @@
+"""Weights and constants of a dense kernel, packed once when the network is built."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmasched.problem import Conv2d
+from mmasched.templates.x86.dense import DensePlan
+from mmasched.templates.x86.epilogue import column_order
+from mmasched.templates.x86.geometry import split_weights, weight_terms
+from mmasched.templates.x86.spec import PARAMETERS
+
+# The largest float32 below 2^31: beyond it a conversion to int32 would wrap around.
+INT32_GUARD = np.float32(2147483520.0)
+
+
+def channel_columns(plan: DensePlan) -> np.ndarray:
+    """[groups, channel_tiles, tile_channels]: output channel of every packed column; -1 where a tile is not full."""
+    order = column_order(plan.vectors, plan.lanes)
+    starts = np.asarray(plan.channel_starts())
+    within = starts[:, None] + order[None, :]
+    within = np.where(within < plan.group_channels, within, -1)
+    bases = np.arange(plan.spec.problem.groups)[:, None, None] * plan.group_channels
+    return np.where(within[None] >= 0, within[None] + bases, -1)
+
+
+def pack_weights(plan: DensePlan, weights: np.ndarray) -> np.ndarray:
+    """OHWI weights to int8 [groups, channel_tiles, steps, vectors, group / 4, lanes, 4] (flat), zeros where none are.
+
+    A weight minus its zero point that needs more than a signed byte is split into several terms (split_weights).
+    """
+    p, r = plan.spec.problem, plan.reduction
+    columns = channel_columns(plan).reshape(-1)
+    shape = (p.groups, plan.channel_tiles, plan.tile_channels)
+    effective = weights.astype(np.int32) - p.weight_zero_point
+    index = r.weight_index()  # [blocks, steps of a term, group]
+    parts = []
+    for part in split_weights(effective, r.terms):
+        flat = part.reshape(p.out_channels, -1)
+        flat = np.concatenate([flat, np.zeros((p.out_channels, 1), np.int8)], axis=1)  # index -1 is a zero
+        flat = np.concatenate([flat, np.zeros((1, flat.shape[1]), np.int8)])  # column -1 is a zero
+        parts.append(flat[columns[:, None, None, None], index[None]])  # [columns, blocks, steps, group]
+    stacked = np.stack(parts, axis=2)  # [columns, blocks, terms, steps, group]
+    stacked = stacked.reshape(*shape[:2], plan.vectors, plan.lanes, r.steps, plan.group // 4, 4)
+    return np.ascontiguousarray(stacked.transpose(0, 1, 4, 2, 5, 3, 6)).reshape(-1)
+
+
+def pack_constants(plan: DensePlan, weights: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """int32 words: biases [blocks, columns] with the input's zero point folded in, scales alike, the parameters."""
+    p, blocks = plan.spec.problem, plan.reduction.blocks
+    columns = channel_columns(plan).reshape(-1)
+    effective = weights.astype(np.int64) - p.weight_zero_point
+    per_block = effective.reshape(p.out_channels, -1, blocks, plan.reduction.channels).sum(axis=(1, 3))  # [O, blocks]
+    zero_point = p.input_zero_point + (128 if plan.spec.shifted else 0)
+    biases = -zero_point * per_block.T
+    if bias is not None:
+        biases[0] += np.asarray(bias, np.int64)
+    # Sums wrap around like the accumulators do: the final value fits, so the way there does not matter.
+    packed = np.where(columns >= 0, biases[:, columns], 0).astype(np.uint64).astype(np.uint32).view(np.int32)
+    scales = channel_scales(p, blocks)[:, columns]
+    return np.concatenate([packed.reshape(-1), scales.reshape(-1).view(np.int32), parameter_words(p)])
+
+
+def channel_scales(problem: Conv2d, blocks: int) -> np.ndarray:
+    """float32 [blocks, O] scales of a problem; ones for a raw output."""
+    channels = problem.out_channels
+    if problem.requantize is None:
+        return np.ones((blocks, channels), np.float32)
+    scale = problem.requantize.scale
+    if scale.ndim == 2:
+        rows = np.repeat(scale, channels // scale.shape[0], axis=0)
+        return np.ascontiguousarray(rows.T)
+    return np.broadcast_to(scale, (1, channels)).astype(np.float32)
+
+
+def parameter_words(problem: Conv2d) -> np.ndarray:
+    """The parameter block of the epilogue, 16 int32 words in the order of spec.PARAMETERS."""
+    q = problem.requantize
+    words = np.zeros(16, np.int32)
+    if q is None:
+        return words
+    natural = (-128, 127) if problem.output_signed else (0, 255)
+    low, high = q.clamp or problem.output_range
+    add = q.add
+    values: dict[str, int | np.float32] = {
+        "zero_point": q.zero_point, "low": low, "high": high, "guard": INT32_GUARD,
+        "residual_scale": np.float32(q.residual_scale or 0), "residual_zero_point": q.residual_zero_point,
+    }  # fmt: skip
+    if add is not None:
+        add_low, add_high = add.clamp or problem.output_range
+        values |= {"add_scale": np.float32(add.scale), "add_residual_scale": np.float32(add.residual_scale),
+                   "add_offset": np.float32(add.offset), "add_low": max(add_low, natural[0]),
+                   "add_high": min(add_high, natural[1])}  # fmt: skip
+    for name, value in values.items():
+        at = PARAMETERS.index(name)
+        words[at] = np.float32(value).view(np.int32) if isinstance(value, np.floating) else value
+    return words
+
+
+def packed_terms(problem: Conv2d) -> int:
+    """Signed bytes per weight that the problem's weights may need."""
+    return weight_terms(problem)

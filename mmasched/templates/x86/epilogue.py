@@ -1,0 +1,188 @@
+"""Accumulators to output bytes, in registers: scale, round, add the residual, saturate, pack, store.
+
+Four int32 vectors become one vector of bytes by three packing instructions that work inside 128-bit lanes.  Nothing is
+shuffled back into order afterwards: the weights' columns are permuted beforehand (`column_order`) such that lane l,
+element e of vector v of a chunk of w vectors holds channel (l * w + v) * 4 + e.  Chunks of 2 or 1 vectors are packed
+from 2 or 4 pixels at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+
+from mmasched.problem import Conv2d
+from mmasched.templates.emitter import Emitter, Expr, const, load, reinterpret, shuffle, splat, vector
+from mmasched.templates.x86.isa import Isa
+from mmasched.templates.x86.spec import PARAMETERS
+
+
+def chunks(vectors: int) -> list[int]:
+    """How many neighbouring vectors are packed together: fours, then a two, then a one."""
+    rest = {0: [], 1: [1], 2: [2], 3: [2, 1]}[vectors % 4]
+    return [4] * (vectors // 4) + rest
+
+
+def column_order(vectors: int, lanes: int) -> np.ndarray:
+    """Channel (within a block of vectors * lanes) that each accumulator element, vector by vector, holds."""
+    order, base = [], 0
+    for width in chunks(vectors):
+        v, lane, e = np.ix_(range(width), range(lanes // 4), range(4))
+        order.append((base + (lane * width + v) * 4 + e).reshape(-1))
+        base += width * lanes
+    return np.concatenate(order)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Which steps the epilogue of a problem needs; the values themselves are run-time parameters."""
+
+    raw: bool
+    zero_point: bool
+    clamp: bool
+    guard: bool
+    residual: str | None  # None, "float" (Requantize.residual_scale) or "quantized" (Requantize.add)
+    signed: bool
+    blocks: int
+
+    @classmethod
+    def of(cls, problem: Conv2d, blocks: int) -> Finish:
+        """The steps of a problem."""
+        q = problem.requantize
+        if q is None:
+            return cls(True, False, False, False, None, True, 1)
+        residual = ("quantized" if q.add else "float") if problem.residual else None
+        natural = (-128, 127) if problem.output_signed else (0, 255)
+        # int32 accumulators times a scale below 1 stay inside int32, otherwise the conversion must be guarded.
+        reach = float(q.scale.max())
+        if residual == "float":
+            reach += 2.0**-23 * 256 * float(q.residual_scale)
+        guard = reach > 0.99 or blocks > 1
+        offset = q.zero_point != 0 and residual != "quantized"
+        return cls(False, offset, tuple(problem.clamp) != natural, guard, residual, problem.output_signed, blocks)
+
+
+class Epilogue:
+    """Emits the epilogue of one kernel; `constants` is an int32 buffer whose parameter block starts at `parameters`."""
+
+    def __init__(self, e: Emitter, isa: Isa, finish: Finish, problem: Conv2d, constants: tirx.Var, floats: tirx.Var,
+                 parameters: int) -> None:  # fmt: skip
+        self.e, self.isa, self.finish, self.problem = e, isa, finish, problem
+        self._ints, self._floats, self._parameters = constants, floats, parameters
+
+    def parameter(self, name: str, dtype: str = "int32") -> Expr:
+        """A run-time parameter as a scalar."""
+        at = self._parameters + PARAMETERS.index(name)
+        return load(self._floats if dtype == "float32" else self._ints, at, dtype)
+
+    def prepare(self) -> None:
+        """Load the parameters once, ahead of the loops."""
+        e, isa, f = self.e, self.isa, self.finish
+        words = 2 * isa.lanes
+
+        def words_of(name: str) -> Expr:
+            return e.let(splat(tirx.Cast("int16", self.parameter(name)), words), name)
+
+        def of(name: str, dtype: str) -> Expr:
+            return e.let(splat(self.parameter(name, dtype), isa.lanes), name)
+
+        final = ("add_low", "add_high") if f.residual == "quantized" else ("low", "high")
+        self.zero_point = words_of("zero_point") if f.zero_point else None
+        self.bounds = tuple(words_of(name) for name in final) if f.clamp else None
+        self.guard = of("guard", "float32") if f.guard or f.residual == "quantized" else None
+        if f.residual == "float":
+            self.residual_scale = of("residual_scale", "float32")
+            self.residual_zero_point = of("residual_zero_point", "int32")
+        if f.residual == "quantized":
+            self.inner = tuple(of(name, "int32") for name in ("zero_point", "low", "high"))
+            self.add = tuple(of(name, "float32") for name in ("add_scale", "add_residual_scale", "add_offset"))
+
+    def scaled(self, value: Expr, scale: Expr, *, is_float: bool = False) -> Expr:
+        """float32(acc) * scale."""
+        return (value if is_float else self.isa.to_float(value)) * scale
+
+    def quantize(self, value: Expr, residual: Expr | None) -> Expr:
+        """A scaled float vector to int32, the residual added; zero point and clamp follow in `pack`."""
+        e, isa, f = self.e, self.isa, self.finish
+        if f.residual == "float":
+            offset = isa.to_float(residual - self.residual_zero_point) * self.residual_scale
+            value = isa.rounded(value) + isa.rounded(offset)
+        if self.guard is not None:
+            value = tirx.min(value, self.guard)
+        result = isa.round_to_int(value)
+        if f.residual == "quantized":
+            zero_point, low, high = self.inner
+            inner = tirx.max(tirx.min(result, high - zero_point), low - zero_point) + zero_point
+            scale, residual_scale, offset = self.add
+            inner = isa.multiply_add(isa.to_float(inner), scale,
+                                     isa.multiply_add(isa.to_float(residual), residual_scale, offset))  # fmt: skip
+            result = isa.round_to_int(inner)
+        return e.let(result, "q")
+
+    def pack(self, four: Sequence[Expr]) -> Expr:
+        """Four int32 vectors to bytes, as one int32 vector."""
+        e, isa = self.e, self.isa
+        halves = []
+        for low, high in (four[:2], four[2:]):
+            words = isa.pack_words(low, high)
+            if self.zero_point is not None:
+                words = isa.add_words(words, self.zero_point)
+            if self.bounds is not None:
+                words = tirx.max(tirx.min(words, self.bounds[1]), self.bounds[0])
+            halves.append(words)
+        return e.let(isa.pack_bytes(halves[0], halves[1], self.finish.signed), "bytes")
+
+    def residual_vector(self, buffer: tirx.Var, offset: Expr, width: int, v: int, valid: int) -> Expr:
+        """Vector v of a chunk of the residual as int32, in the accumulators' channel order; `valid` channels exist."""
+        e, lanes = self.e, self.isa.lanes
+        size = width * lanes
+        if valid < size:
+            copy = e.register("uint8", size, "tail")
+            e.store(copy, 0, splat(const(0, "uint8"), size))
+            with e.loop(valid, "b") as b:
+                e.store(copy, b, load(buffer, offset + b, "uint8"))
+            raw = load(copy, 0, vector("uint8", size))
+        else:
+            raw = load(buffer, offset, vector("uint8", size))
+        if width > 1:
+            raw = shuffle([raw], [(lane * width + v) * 4 + x for lane in range(lanes // 4) for x in range(4)])
+        if self.finish.signed:  # the residual has the output's sign
+            raw = reinterpret(vector("int8", lanes), raw)
+        return tirx.Cast(vector("int32", lanes), raw)
+
+    def store(self, y: tirx.Var, address: Expr, value: Expr, count: int) -> None:
+        """Store int32 lanes as bytes; only the first `count` bytes if that is less than the vector."""
+        e = self.e
+        size = 4 * value.ty.dtype.lanes
+        data = reinterpret(vector("uint8", size), value)
+        if count >= size:
+            e.store(y, address, data)
+            return
+        spill = e.register("uint8", size, "spill")
+        e.store(spill, 0, data)
+        with e.loop(count, "b") as b:
+            e.store(y, address + b, load(spill, b, "uint8"))
+
+    def store_pixels(self, y: tirx.Var, quantized: Sequence[Sequence[Expr]], addresses: Sequence[Expr], width: int,
+                     valid: int) -> None:  # fmt: skip
+        """Pack and store 4 // width pixels of one chunk; `quantized[pixel][v]`, `valid` channels of the chunk count."""
+        flat = [v for pixel in quantized for v in pixel]
+        packed = self.pack(flat)
+        lanes = self.isa.lanes // 4
+        for q, address in enumerate(addresses):
+            take = [lane * 4 + q * width + v for lane in range(lanes) for v in range(width)]
+            value = packed if width == 4 else shuffle([packed], take)
+            self.store(y, address, value, min(valid, width * self.isa.lanes))
+
+    def store_raw(self, y: tirx.Var, value: Expr, address: Expr, channels: Sequence[int], valid: int) -> None:
+        """Store one accumulator vector as int32, four channels (one 128-bit lane) at a time."""
+        e = self.e
+        value = e.let(value, "raw")
+        for lane in range(self.isa.lanes // 4):
+            first = channels[4 * lane]
+            for x in range(4):
+                if first + x < valid:
+                    e.store(y, address + first + x, shuffle([value], [4 * lane + x]))

@@ -1,0 +1,102 @@
+"""What a kernel is generated for: a problem, a config, the tier's vectors, and where its tensors lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from mmasched.problem import Conv2d
+from mmasched.space import Config
+from mmasched.templates.x86.geometry import DIRECT, IM2COL, PAD, SLACK, Plane
+from mmasched.templates.x86.isa import Isa
+
+# Words of the parameter block at the end of the constants (see constants.py).
+PARAMETERS = ("zero_point", "low", "high", "guard", "residual_scale", "residual_zero_point",
+              "add_scale", "add_residual_scale", "add_offset", "add_low", "add_high")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the tensors of a convolution lie when it is part of a network; None means a plain NHWC tensor.
+
+    `padded_input`: the producer wrote the input inside a halo of the padding's size, filled with the zero point.
+    """
+
+    padded_input: bool = False
+    output: Plane | None = None
+    residual: Plane | None = None
+    input: Plane | None = None
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """One kernel to generate."""
+
+    problem: Conv2d
+    config: Config
+    isa: Isa
+    threads: int
+    placement: Placement = Placement()
+
+    @cached_property
+    def shifted(self) -> bool:
+        """Signed activations are read as unsigned bytes, 128 higher (VPDPBUSD wants an unsigned operand)."""
+        return self.problem.input_signed and self.config.template != "x86_amx"
+
+    @property
+    def mode(self) -> str:
+        """How the reduction reads the input: "direct", "pad" or "im2col"."""
+        return str(self.config["input"])
+
+    @property
+    def copies_input(self) -> bool:
+        """Whether the kernel has a stage of its own that rearranges the input."""
+        return self.mode == IM2COL or (self.mode == PAD and not self.placement.padded_input)
+
+    @cached_property
+    def padded_shape(self) -> tuple[int, int]:
+        """Rows and columns of the input with its halo."""
+        p = self.problem
+        top, left, bottom, right = p.padding
+        return p.height + top + bottom, p.width + left + right
+
+    @cached_property
+    def source(self) -> Plane:
+        """The plane the reduction reads in the modes direct and pad."""
+        p = self.problem
+        if self.mode == DIRECT:
+            return self.placement.input or Plane.dense(p.height, p.width, p.in_channels)
+        return Plane.dense(*self.padded_shape, p.in_channels)
+
+    @cached_property
+    def input_plane(self) -> Plane:
+        """The plane of the input tensor that a copying stage reads."""
+        p = self.problem
+        return self.placement.input or Plane.dense(p.height, p.width, p.in_channels)
+
+    @cached_property
+    def output_plane(self) -> Plane:
+        """The plane of the output, pitches in elements."""
+        p = self.problem
+        return self.placement.output or Plane.dense(p.out_height, p.out_width, p.out_channels)
+
+    @cached_property
+    def residual_plane(self) -> Plane:
+        """The plane of the residual."""
+        p = self.problem
+        return self.placement.residual or Plane.dense(p.out_height, p.out_width, p.out_channels)
+
+    @cached_property
+    def padded_bytes(self) -> int:
+        """Bytes of the padded copy, slack included."""
+        height, width = self.padded_shape
+        return round_up(self.problem.batch * height * width * self.problem.in_channels + SLACK, 64)
+
+    def placed(self, placement: Placement) -> KernelSpec:
+        """The same kernel on tensors that lie elsewhere."""
+        return replace(self, placement=placement)
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-value // multiple) * multiple

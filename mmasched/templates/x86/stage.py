@@ -1,0 +1,135 @@
+"""The input rearranged in the workspace ahead of the reduction: padded, or one row of taps per output pixel (im2col)."""
+
+from __future__ import annotations
+
+from tvm import tirx
+
+from mmasched.problem import Conv2d
+from mmasched.templates.emitter import Emitter, Expr, const, load, pointer, splat, vector
+from mmasched.templates.x86.dense import MEMORY, PARAMS, DensePlan
+from mmasched.templates.x86.geometry import IM2COL
+from mmasched.templates.x86.spec import KernelSpec
+
+
+class Copier:
+    """Emits byte moves with the widest vectors that fit; a ragged end overlaps what was moved before."""
+
+    def __init__(self, e: Emitter, source: tirx.Var, target: tirx.Var, *, shifted: bool, value: int, widest: int):
+        self.e, self.source, self.target = e, source, target
+        self.shifted, self.value, self.widest = shifted, value, widest
+
+    def _pieces(self, size: int) -> tuple[int, int]:
+        width = min(self.widest, 1 << (size.bit_length() - 1))
+        return width, -(-size // width)
+
+    def copy(self, to: Expr, start: Expr, size: int) -> None:
+        """Move `size` bytes."""
+        width, count = self._pieces(size)
+        with self.e.loop(count, "piece") as piece:
+            at = self._at(piece, width, size)
+            value = load(self.source, start + at, vector("uint8", width))
+            if self.shifted:
+                flip = const(128, "uint8")
+                value = value ^ (flip if width == 1 else splat(flip, width))
+            self.e.store(self.target, to + at, value)
+
+    def fill(self, to: Expr, size: int) -> None:
+        """Write the padding value into `size` bytes."""
+        if not size:
+            return
+        width, count = self._pieces(size)
+        value = const(self.value, "uint8")
+        with self.e.loop(count, "piece") as piece:
+            self.e.store(self.target, to + self._at(piece, width, size), value if width == 1 else splat(value, width))
+
+    def _at(self, piece: Expr, width: int, size: int) -> Expr:
+        return piece * width if size % width == 0 else tirx.min(piece * width, size - width)
+
+
+def padding_value(spec: KernelSpec) -> int:
+    """The byte that stands for the input's zero point in the reduction's source."""
+    return (spec.problem.input_zero_point + (128 if spec.shifted else 0)) & 255
+
+
+def build_stage(plan: DensePlan) -> tirx.PrimFunc:
+    """The private function (x, w, c, r, y, ws, tid) that writes thread `tid`'s share of the rearranged input."""
+    e, spec = Emitter(), plan.spec
+    params = {name: pointer(name, dtype) for name, dtype in PARAMS}
+    tid = tirx.Var("tid", "int32")
+    source = e.buffer(params["x"], "uint8", MEMORY, "input")
+    target = e.buffer(params["ws"], "uint8", MEMORY, "rearranged")
+    copier = Copier(e, source, target, shifted=spec.shifted, value=padding_value(spec), widest=spec.isa.bytes)
+    if spec.mode == IM2COL:
+        _im2col(e, plan, copier, tid)
+    else:
+        _pad(e, spec, copier, tid)
+    return e.build([*params.values(), tid])
+
+
+def _share(e: Emitter, spec: KernelSpec, count: int, tid: tirx.Var) -> tuple[Expr | int, Expr | int]:
+    """First item and number of items of a thread."""
+    if spec.threads == 1:
+        return 0, count
+    first = e.let(tirx.floordiv(tid * count, spec.threads), "first")
+    return first, e.let(tirx.floordiv((tid + 1) * count, spec.threads) - first, "share")
+
+
+def _pad(e: Emitter, spec: KernelSpec, copier: Copier, tid: tirx.Var) -> None:
+    p, plane, target = spec.problem, spec.input_plane, spec.source
+    height, _ = spec.padded_shape
+    top, left, _, right = p.padding
+    first, share = _share(e, spec, p.batch * height, tid)
+    with e.loop(share, "row", ) as i:
+        row = e.let(first + i, "row")
+        image, y = tirx.floordiv(row, height), tirx.floormod(row, height) - top
+        to = e.let(row * target.row, "to")
+        inside = tirx.all(y >= 0, y < p.height)
+        with e.when(inside):
+            start = e.let(image * plane.image + y * plane.row + plane.offset, "start")
+            copier.fill(to, left * target.pixel)
+            copier.copy(to + left * target.pixel, start, p.width * target.pixel)
+            copier.fill(to + (left + p.width) * target.pixel, right * target.pixel)
+        with e.when(tirx.Not(inside)):
+            copier.fill(to, target.row)
+
+
+def _im2col(e: Emitter, plan: DensePlan, copier: Copier, tid: tirx.Var) -> None:
+    spec, p, r = plan.spec, plan.spec.problem, plan.reduction
+    plane, blocks = spec.input_plane, plan.blocks
+    # AMX tiles repeat the pixels of the overlapping last block, so there rows are counted block by block.
+    pixels = blocks.count * blocks.size if plan.matrix_tiles else blocks.pixels.length
+    first, share = _share(e, spec, pixels, tid)
+    with e.loop(p.groups, "group") as g, e.loop(share, "pixel") as i:
+        at = e.let(first + i, "at")
+        if plan.matrix_tiles:
+            block, within = tirx.floordiv(at, blocks.size), tirx.floormod(at, blocks.size)
+            m = e.let(tirx.min(block * blocks.size, blocks.pixels.length - blocks.size) + within, "m")
+            to = e.let((g * blocks.count + block) * (16 * plan.matrix_pitch) + within * 64, "to")
+        else:
+            m, to = at, e.let((g * pixels + at) * plan.matrix_pitch, "to")
+        image = tirx.floordiv(m, p.out_height * p.out_width)
+        oy = tirx.floormod(tirx.floordiv(m, p.out_width), p.out_height)
+        y0 = e.let(oy * p.stride[0] - p.padding[0], "y0")
+        x0 = e.let(tirx.floormod(m, p.out_width) * p.stride[1] - p.padding[1], "x0")
+        origin = e.let(image * plane.image + plane.offset + g * r.channels, "origin")
+        with e.loop(p.kernel[0], "kh") as kh, e.loop(p.kernel[1], "kw") as kw:
+            y, x = e.let(y0 + kh * p.dilation[0], "y"), e.let(x0 + kw * p.dilation[1], "x")
+            tap = kh * p.kernel[1] + kw
+            with e.loop(r.channels // 64 if plan.matrix_tiles else 1, "k64") as k:
+                size = 64 if plan.matrix_tiles else r.channels
+                cell = to + ((tap * (r.channels // 64) + k) * 1024 if plan.matrix_tiles else tap * r.channels)
+                start = origin + y * plane.row + x * plane.pixel + k * 64
+                _copy_tap(e, p, copier, cell, start, size, (y, x))
+
+
+def _copy_tap(e: Emitter, p: Conv2d, copier: Copier, to: Expr, start: Expr, size: int, at: tuple[Expr, Expr]) -> None:
+    """One tap of one pixel: its bytes, or the padding value outside the image."""
+    if not any(p.padding):
+        copier.copy(to, start, size)
+        return
+    y, x = at
+    inside = tirx.all(y >= 0, y < p.height, x >= 0, x < p.width)
+    with e.when(inside):
+        copier.copy(to, start, size)
+    with e.when(tirx.Not(inside)):
+        copier.fill(to, size)
