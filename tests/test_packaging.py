@@ -26,7 +26,7 @@ def run_python(code: str, *paths: Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout, built from a copy so that the checkout stays clean."""
-    setuptools = pytest.importorskip("setuptools", reason="wheels are built with setuptools: pip install mmasched[test]")
+    setuptools = pytest.importorskip("setuptools", reason="a wheel needs setuptools: pip install mmasched[test]")
     if tuple(int(part) for part in setuptools.__version__.split(".")[:2]) < (70, 1):
         pytest.skip(f"setuptools {setuptools.__version__} cannot build wheels alone: pip install mmasched[test]")
     source = tmp_path_factory.mktemp("source")
