@@ -42,7 +42,7 @@ def parse_line(text: str | bytes, number: int = 0) -> Line:
 
 
 def split_torn(data: bytes) -> tuple[bytes, bytes]:
-    """(whole lines, torn rest): the rest is what follows the last line end, unless it is a whole line that lacks one."""
+    """(whole lines, torn rest); a last line that is whole and only lacks its line end counts as whole."""
     whole, newline, rest = data.rpartition(b"\n")
     if rest:
         try:

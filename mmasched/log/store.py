@@ -39,7 +39,7 @@ class Log:
         writer.append_lines(self.path, [record.to_line() for record in records])
 
     def append_end(self, reason: str, **facts: Any) -> None:
-        """Marks the end of a run; ``reason`` is finished, interrupted, ..., facts are JSON-able (problem, trials, ...)."""
+        """Marks the end of a run: why it ended (finished, interrupted) and JSON-able facts (problem, trials)."""
         line = {"schema": record.SCHEMA, "event": END, "reason": reason, **facts, "time": utc_now()}
         writer.append_lines(self.path, [json.dumps(line, separators=(",", ":"))])
 

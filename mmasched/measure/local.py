@@ -1,0 +1,121 @@
+"""Measures on this machine, in a worker process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from mmasched.hardware import Hardware
+from mmasched.measure.affinity import check_threads, pick_cores
+from mmasched.measure.limits import Limits
+from mmasched.measure.outcome import Outcome
+from mmasched.measure.runner import OnOutcome, Runner
+from mmasched.measure.timing import TimingPolicy
+from mmasched.measure.worker import Worker
+from mmasched.problem import Conv2d
+from mmasched.space import Config
+
+JOB_MODULE = "mmasched.measure.job"
+
+
+class LocalRunner(Runner):
+    """Builds, verifies and times candidates one after the other in a persistent worker process.
+
+    hardware: what candidates are built for; it must be able to run here. threads: how many cores the worker is
+    confined to (default: all that this process may use). measure=False verifies only. thorough=True verifies on every
+    worst case.
+    Crashes, hangs and exhausted memory become outcomes, and a new worker takes over.
+
+    A worker dies when the thread that started it ends (Linux ties PR_SET_PDEATHSIG to the thread); use a runner from
+    one thread. Raises BadInput for more threads than cores.
+    """
+
+    def __init__(
+        self,
+        hardware: Hardware,
+        threads: int | None = None,
+        *,
+        policy: TimingPolicy | None = None,
+        limits: Limits | None = None,
+        seed: int = 0,
+        measure: bool = True,
+        thorough: bool = False,
+        kind: str = "measured",
+        job_module: str = JOB_MODULE,
+    ) -> None:
+        self.hardware = hardware
+        self.target = str(hardware.target)
+        self.threads = check_threads(threads)
+        self.kind = kind
+        self._base = {
+            "hardware": hardware,
+            "threads": self.threads,
+            "seed": seed,
+            "policy": policy or TimingPolicy(),
+            "measure": measure,
+            "thorough": thorough,
+        }
+        self._best: dict[str, float] = {}
+        limits = limits or Limits()
+        if hardware.gpu is not None and limits.memory is None:
+            limits = replace(limits, memory=0)  # CUDA reserves address space for all memory of all devices.
+        self.worker = Worker(job_module, pick_cores(self.threads), limits)
+
+    def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: OnOutcome | None = None) -> list[Outcome]:
+        """See Runner. Raises Missing when the worker can't start."""
+        outcomes = []
+        for config in configs:
+            job = {**self._base, "problem": problem, "config": config, "best_so_far": self._best.get(problem.key)}
+            outcome = self._outcome(problem, config, self.worker.call("execute", job))
+            if outcome.ok and outcome.cost is not None:
+                self.note_best(problem, outcome.cost)
+            outcomes.append(outcome)
+            if progress is not None:
+                progress(outcome)
+        return outcomes
+
+    def confirm(self, problem: Conv2d, configs: Sequence[Config], rounds: int) -> list[Outcome]:
+        """See Runner. A finalist that crashes or hangs fails alone: the others are measured again without it."""
+        outcomes: dict[int, Outcome] = {}
+        left = list(range(len(configs)))
+        while left:
+            job = {**self._base, "problem": problem, "configs": [configs[i] for i in left], "rounds": rounds}
+            result = self.worker.call("confirm", job)
+            if result["status"] == "correct":
+                for number, single in zip(left, result["results"]):
+                    outcomes[number] = self._outcome(problem, configs[number], single, confirmed=True)
+                break
+            culprit = left.pop(min(result.get("candidate", 0), len(left) - 1))
+            outcomes[culprit] = self._outcome(problem, configs[culprit], result, confirmed=True)
+        return [outcomes[number] for number in range(len(configs))]
+
+    def note_best(self, problem: Conv2d, cost: float) -> None:
+        """Candidates several times slower than the lowest cost noted are dropped after two samples."""
+        self._best[problem.key] = min(cost, self._best.get(problem.key, math.inf))
+
+    def close(self) -> None:
+        """Kills the worker."""
+        self.worker.close()
+
+    def _outcome(self, problem: Conv2d, config: Config, result: dict[str, Any], confirmed: bool = False) -> Outcome:
+        cost = result.get("cost")
+        status, detail = result["status"], result.get("detail", "")
+        if cost is not None and not (math.isfinite(cost) and cost > 0):
+            status, detail, cost = "run_error", f"the time measured was {cost!r}", None
+        return Outcome(
+            status,
+            config,
+            problem,
+            detail,
+            self.kind,
+            cost,
+            tuple(result.get("times", ())) if cost is not None else (),
+            result.get("resources", {}),
+            result.get("build_seconds", 0.0),
+            result.get("verify_seconds", 0.0),
+            self.threads,
+            self.target,
+            confirmed,
+        )

@@ -1,0 +1,131 @@
+"""What the worker does with a candidate, on a fake build room."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmasched.errors import Missing
+from mmasched.measure import job as job_module
+from mmasched.measure.timing import TimingPolicy
+from mmasched.problem import Conv2d, Requantize
+from mmasched.space import Config
+
+PROBLEM = Conv2d(1, 6, 6, 8, 4, 3, padding=1, requantize=Requantize(0.01))
+
+
+@pytest.fixture
+def build(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "fakes"))
+    import fake_build
+
+    monkeypatch.setitem(sys.modules, "mmasched.build", fake_build)
+    fake_build.log.clear()
+    return fake_build
+
+
+class Phases(list):
+    def __call__(self, name, candidate=0):
+        self.append((name, candidate))
+
+
+def run(problem=PROBLEM, phases=None, **changes):
+    job = {
+        "problem": problem,
+        "config": Config(
+            "t", {"fault": changes.pop("fault", "none"), "microseconds": changes.pop("microseconds", 1000)}
+        ),
+        "hardware": None,
+        "threads": 2,
+        "seed": 0,
+        "policy": TimingPolicy(),
+        "measure": True,
+        "thorough": False,
+        "best_so_far": None,
+        **changes,
+    }
+    return job_module.execute(job, Phases() if phases is None else phases)
+
+
+def test_a_right_candidate_is_verified_then_timed(build):
+    phases = Phases()
+    result = run(phases=phases)
+    assert result["status"] == "correct" and result["detail"] == ""
+    assert result["cost"] == pytest.approx(1e-3) and len(result["times"]) == 7
+    assert result["resources"]["registers"] == 12 and result["resources"]["calls"] == 1
+    assert result["build_seconds"] > 0 and result["verify_seconds"] > 0
+    assert [name for name, _ in phases] == ["build", "reference", "verify", "run"]
+    assert all(candidate.closed for candidate in build.log)
+
+
+def test_timing_uses_the_random_operands(build):
+    run()
+    assert len(set(build.log[0].operands["x"].flat)) > 50
+
+
+def test_verifying_only_has_no_cost(build):
+    result = run(measure=False)
+    assert result["status"] == "correct" and "cost" not in result
+
+
+def test_a_hopeless_candidate_is_dropped_early(build):
+    result = run(best_so_far=1e-4)
+    assert result["resources"]["stopped_early"] is True and len(result["times"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        ("build_error", "build_error", "no such intrinsic"),
+        ("constraint", "constraint", "spills 40 registers"),
+        ("one_off", "wrong_result", "of 144 elements differ, first at [0, 1, 2, 3]: got "),
+        ("saturates", "wrong_result", "(on worst-case operands: all x = 255, all w = 127)"),
+        ("shape", "wrong_result", "shape [1, 6, 6, 3] instead of [1, 6, 6, 4]"),
+    ],
+)
+def test_what_is_wrong_is_said_and_never_timed(build, fault, status, said):
+    result = run(fault=fault)
+    assert result["status"] == status
+    assert said in result["detail"]
+    assert "cost" not in result
+    assert all(candidate.closed for candidate in build.log)
+    json.dumps({**result, "resources": {}})
+
+
+def test_a_wider_output_type_with_the_right_values_is_right(build):
+    assert run(fault="wide")["status"] == "correct"
+
+
+def test_exceptions_of_candidates_pass_through_but_close_them(build):
+    for fault in ("crash_in_run", "crash_in_time", "bug"):
+        with pytest.raises((RuntimeError, IndexError)):
+            run(fault=fault)
+    assert all(candidate.closed for candidate in build.log)
+    with pytest.raises(Missing):
+        run(fault="no_compiler")
+
+
+def test_confirming_times_the_right_ones_in_turn(build):
+    phases = Phases()
+    faults = ["none", "build_error", "none", "one_off"]
+    configs = [Config("t", {"fault": fault, "microseconds": 1000 + n}) for n, fault in enumerate(faults)]
+    job = {
+        "problem": PROBLEM,
+        "configs": configs,
+        "rounds": 40,
+        "hardware": None,
+        "threads": 1,
+        "seed": 0,
+        "policy": TimingPolicy(),
+        "measure": True,
+        "thorough": False,
+    }
+    result = job_module.confirm(job, phases)
+    assert result["status"] == "correct"
+    assert [single["status"] for single in result["results"]] == ["correct", "build_error", "correct", "wrong_result"]
+    first, _, third, _ = result["results"]
+    assert first["cost"] == pytest.approx(1000e-6) and third["cost"] == pytest.approx(1002e-6)
+    assert len(first["times"]) == len(third["times"]) == TimingPolicy().confirm_at_least
+    assert [pair for pair in phases if pair[0] == "run"][-4:] == [("run", 2), ("run", 0), ("run", 0), ("run", 2)]
+    assert all(candidate.closed for candidate in build.log)
