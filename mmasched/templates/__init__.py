@@ -1,0 +1,66 @@
+"""Templates: (Conv2d, Config, hardware) to a Program, and the spaces of their configs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from mmasched.errors import Unsupported
+from mmasched.problem import Conv2d
+from mmasched.space import Config, Space, UnionSpace
+from mmasched.templates.program import Program
+
+__all__ = ["Program", "default_config", "features", "generate", "space_for"]
+
+DEFAULT_SAMPLES = 512
+
+
+def _family(hardware: Any) -> Any:
+    name = hardware.target.family
+    if name == "x86":
+        from mmasched.templates.x86 import family
+
+        return family
+    raise Unsupported(f"there is no template for target {hardware.target}: use native or an x86/* target")
+
+
+@lru_cache(maxsize=256)
+def _space(key: str, hardware: Any, threads: int) -> Space:
+    # Constraints ask only for what the key holds, so that every problem of a key has the same space.
+    problem = Conv2d.from_key(key)
+    found = _family(hardware).spaces(problem, hardware, threads)
+    if not found:
+        raise Unsupported(f"no template has a schedule for {key} on {hardware.target}")
+    return found[0] if len(found) == 1 else UnionSpace(found)
+
+
+def space_for(problem: Conv2d, hardware: Any, threads: int = 1) -> Space:
+    """All valid configs of a problem on a chip. Raises Unsupported where no template serves it."""
+    return _space(problem.key, hardware, threads)
+
+
+def features(problem: Conv2d, config: Config, hardware: Any, threads: int = 1) -> list[float]:
+    """Analytic figures of a config (modelled), for the learned cost model."""
+    return _family(hardware).features(problem, config, hardware, threads)
+
+
+@lru_cache(maxsize=1024)
+def _default(key: str, hardware: Any, threads: int) -> Config:
+    problem = Conv2d.from_key(key)
+    space = space_for(problem, hardware, threads)
+    rng = np.random.default_rng(0)
+    candidates = {space.sample(rng) for _ in range(DEFAULT_SAMPLES)}
+    cost = _family(hardware).draft_cycles
+    return min(sorted(candidates, key=str), key=lambda config: cost(problem, config, hardware, threads))
+
+
+def default_config(problem: Conv2d, hardware: Any, threads: int = 1) -> Config:
+    """The config that the draft model likes best among a fixed sample: what an untuned network runs."""
+    return _default(problem.key, hardware, threads)
+
+
+def generate(problem: Conv2d, config: Config, hardware: Any, threads: int = 1, placement: Any = None) -> Program:
+    """The kernel of a valid config; `placement` (of the family) says where its tensors lie in a network."""
+    return _family(hardware).generate(problem, config, hardware, threads, placement)

@@ -7,8 +7,8 @@ import numpy as np
 from mmasched.problem import Conv2d
 from mmasched.templates.x86.dense import DensePlan
 from mmasched.templates.x86.epilogue import column_order
-from mmasched.templates.x86.geometry import split_weights, weight_terms
-from mmasched.templates.x86.spec import PARAMETERS
+from mmasched.templates.x86.geometry import split_weights
+from mmasched.templates.x86.spec import PARAMETERS, KernelSpec
 
 # The largest float32 below 2^31: beyond it a conversion to int32 would wrap around.
 INT32_GUARD = np.float32(2147483520.0)
@@ -46,18 +46,26 @@ def pack_weights(plan: DensePlan, weights: np.ndarray) -> np.ndarray:
 
 
 def pack_constants(plan: DensePlan, weights: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """int32 words: biases [blocks, columns] with the input's zero point folded in, scales alike, the parameters."""
+    """The constants of a dense kernel (see constant_words)."""
     p, blocks = plan.spec.problem, plan.reduction.blocks
-    columns = channel_columns(plan).reshape(-1)
     effective = weights.astype(np.int64) - p.weight_zero_point
-    per_block = effective.reshape(p.out_channels, -1, blocks, plan.reduction.channels).sum(axis=(1, 3))  # [O, blocks]
-    zero_point = p.input_zero_point + (128 if plan.spec.shifted else 0)
-    biases = -zero_point * per_block.T
+    sums = effective.reshape(p.out_channels, -1, blocks, plan.reduction.channels).sum(axis=(1, 3)).T
+    return constant_words(plan.spec, sums, bias, channel_columns(plan).reshape(-1))
+
+
+def constant_words(spec: KernelSpec, sums: np.ndarray, bias: np.ndarray | None, columns: np.ndarray) -> np.ndarray:
+    """int32 words: biases [blocks, columns] with the input's zero point folded in, scales alike, the parameters.
+
+    sums: [blocks, O] sums of each filter's weights (less their zero point); columns: output channel of each column.
+    """
+    p = spec.problem
+    zero_point = p.input_zero_point + (128 if spec.shifted else 0)
+    biases = -zero_point * sums
     if bias is not None:
         biases[0] += np.asarray(bias, np.int64)
     # Sums wrap around like the accumulators do: the final value fits, so the way there does not matter.
     packed = np.where(columns >= 0, biases[:, columns], 0).astype(np.uint64).astype(np.uint32).view(np.int32)
-    scales = channel_scales(p, blocks)[:, columns]
+    scales = np.ascontiguousarray(channel_scales(p, len(sums))[:, columns])
     return np.concatenate([packed.reshape(-1), scales.reshape(-1).view(np.int32), parameter_words(p)])
 
 
@@ -95,8 +103,3 @@ def parameter_words(problem: Conv2d) -> np.ndarray:
         at = PARAMETERS.index(name)
         words[at] = np.float32(value).view(np.int32) if isinstance(value, np.floating) else value
     return words
-
-
-def packed_terms(problem: Conv2d) -> int:
-    """Signed bytes per weight that the problem's weights may need."""
-    return weight_terms(problem)

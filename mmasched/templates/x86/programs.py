@@ -1,15 +1,27 @@
-"""From a config to the phases of a dense x86 kernel."""
+"""From a config to the phases of an x86 kernel."""
 
 from __future__ import annotations
 
+from mmasched.problem import Conv2d
+from mmasched.space import Config
 from mmasched.templates.program import Program
 from mmasched.templates.x86.amx import MatrixKernel, scratch_words
 from mmasched.templates.x86.constants import pack_constants, pack_weights
 from mmasched.templates.x86.dense import DensePlan
-from mmasched.templates.x86.geometry import IM2COL, PAD, Pixels, Reduction
-from mmasched.templates.x86.spec import KernelSpec, round_up
-from mmasched.templates.x86.stage import build_stage
+from mmasched.templates.x86.depthwise import depthwise_program
+from mmasched.templates.x86.geometry import IM2COL, PAD, Reduction
+from mmasched.templates.x86.isa import Isa
+from mmasched.templates.x86.site import Site
+from mmasched.templates.x86.spec import KernelSpec, Placement, round_up
+from mmasched.templates.x86.stage import build_pad, build_stage
 from mmasched.templates.x86.vnni import VectorKernel
+
+
+def make_spec(problem: Conv2d, config: Config, site: Site, placement: Placement | None = None) -> KernelSpec:
+    """What to generate for a config on a chip."""
+    lanes = int(config.get("lanes", site.lanes))
+    isa = Isa(lanes, site.registers, str(config.get("multiply", "vpdpbusd")))
+    return KernelSpec(problem, config, isa, site.threads, placement or Placement())
 
 
 def matrix_group(spec: KernelSpec) -> int:
@@ -21,25 +33,21 @@ def matrix_group(spec: KernelSpec) -> int:
     return round_up(run, 4) if spec.mode == PAD else run // 4 * 4
 
 
-def vector_plan(spec: KernelSpec) -> DensePlan:
-    """The plan of a vector kernel."""
+def generate_program(spec: KernelSpec) -> Program:
+    """The phases of a kernel: the stage that rearranges the input, if there is one, and the computation."""
     c = spec.config
-    return DensePlan(spec, 4, int(c["tile_w"]), int(c["tile_h"]), int(c["vectors"]), False)
-
-
-def matrix_plan(spec: KernelSpec) -> DensePlan:
-    """The plan of an AMX kernel."""
-    c = spec.config
-    return DensePlan(spec, matrix_group(spec), 16, int(c["tile_m"]), int(c["vectors"]), spec.mode == IM2COL)
-
-
-def dense_program(plan: DensePlan) -> Program:
-    """The phases of a dense kernel: the rearranging stage, if there is one, and the computation."""
-    spec = plan.spec
-    matrix = spec.config.template == "x86_amx"
+    if c.template == "x86_depthwise":
+        return depthwise_program(spec, build_pad)
+    if c.template == "x86_amx":
+        plan = DensePlan(spec, matrix_group(spec), 16, int(c["tile_m"]), int(c["vectors"]), spec.mode == IM2COL)
+        scratch = 4 * scratch_words(plan.tile_blocks, plan.vectors) * spec.threads
+        kernel = MatrixKernel(plan)
+    else:
+        plan = DensePlan(spec, 4, int(c["tile_w"]), int(c["tile_h"]), int(c["vectors"]), False)
+        scratch = 0
+        kernel = VectorKernel(plan)
     phases = [build_stage(plan)] if spec.copies_input else []
-    phases.append((MatrixKernel if matrix else VectorKernel)(plan).build())
-    scratch = 4 * scratch_words(plan.tile_blocks, plan.vectors) * spec.threads if matrix else 0
+    phases.append(kernel.build())
     return Program(
         tuple(phases),
         spec.threads,
@@ -47,8 +55,3 @@ def dense_program(plan: DensePlan) -> Program:
         lambda weights: pack_weights(plan, weights),
         lambda weights, bias: pack_constants(plan, weights, bias),
     )
-
-
-def pixel_row_length(spec: KernelSpec) -> int:
-    """Pixels of an outer row in this mode."""
-    return Pixels(spec.problem, spec.mode).length

@@ -53,20 +53,29 @@ def padding_value(spec: KernelSpec) -> int:
 
 def build_stage(plan: DensePlan) -> tirx.PrimFunc:
     """The private function (x, w, c, r, y, ws, tid) that writes thread `tid`'s share of the rearranged input."""
-    e, spec = Emitter(), plan.spec
+    return _stage(plan.spec, plan)
+
+
+def build_pad(spec: KernelSpec) -> tirx.PrimFunc:
+    """The same for a plain padded copy."""
+    return _stage(spec, None)
+
+
+def _stage(spec: KernelSpec, plan: DensePlan | None) -> tirx.PrimFunc:
+    e = Emitter()
     params = {name: pointer(name, dtype) for name, dtype in PARAMS}
     tid = tirx.Var("tid", "int32")
     source = e.buffer(params["x"], "uint8", MEMORY, "input")
     target = e.buffer(params["ws"], "uint8", MEMORY, "rearranged")
     copier = Copier(e, source, target, shifted=spec.shifted, value=padding_value(spec), widest=spec.isa.bytes)
-    if spec.mode == IM2COL:
+    if plan is not None and spec.mode == IM2COL:
         _im2col(e, plan, copier, tid)
     else:
         _pad(e, spec, copier, tid)
     return e.build([*params.values(), tid])
 
 
-def _share(e: Emitter, spec: KernelSpec, count: int, tid: tirx.Var) -> tuple[Expr | int, Expr | int]:
+def share(e: Emitter, spec: KernelSpec, count: int, tid: tirx.Var) -> tuple[Expr | int, Expr | int]:
     """First item and number of items of a thread."""
     if spec.threads == 1:
         return 0, count
@@ -78,8 +87,8 @@ def _pad(e: Emitter, spec: KernelSpec, copier: Copier, tid: tirx.Var) -> None:
     p, plane, target = spec.problem, spec.input_plane, spec.source
     height, _ = spec.padded_shape
     top, left, _, right = p.padding
-    first, share = _share(e, spec, p.batch * height, tid)
-    with e.loop(share, "row", ) as i:
+    first, count = share(e, spec, p.batch * height, tid)
+    with e.loop(count, "row") as i:
         row = e.let(first + i, "row")
         image, y = tirx.floordiv(row, height), tirx.floormod(row, height) - top
         to = e.let(row * target.row, "to")
@@ -98,8 +107,8 @@ def _im2col(e: Emitter, plan: DensePlan, copier: Copier, tid: tirx.Var) -> None:
     plane, blocks = spec.input_plane, plan.blocks
     # AMX tiles repeat the pixels of the overlapping last block, so there rows are counted block by block.
     pixels = blocks.count * blocks.size if plan.matrix_tiles else blocks.pixels.length
-    first, share = _share(e, spec, pixels, tid)
-    with e.loop(p.groups, "group") as g, e.loop(share, "pixel") as i:
+    first, count = share(e, spec, pixels, tid)
+    with e.loop(p.groups, "group") as g, e.loop(count, "pixel") as i:
         at = e.let(first + i, "at")
         if plan.matrix_tiles:
             block, within = tirx.floordiv(at, blocks.size), tirx.floormod(at, blocks.size)

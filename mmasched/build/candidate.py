@@ -1,0 +1,88 @@
+"""A built candidate with its operands in memory: run it, time it, read its resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tvm
+
+from mmasched.build.compile import ConstraintError, compile_module
+from mmasched.build.report import resource_report
+from mmasched.hardware import request_amx_permission
+from mmasched.problem import Conv2d
+from mmasched.space import Config
+from mmasched.templates import generate, space_for
+from mmasched.templates.program import Program, standalone_module
+
+
+class Candidate:
+    """One convolution kernel in this process. Operands are loaded once and reused by `run` and `time`."""
+
+    def __init__(self, problem: Conv2d, program: Program, module: tvm.runtime.Module, resources: dict[str, Any]):
+        self.problem, self.resources = problem, resources
+        self._program, self._module = program, module
+        self._function = module["main"]
+        self._arguments: list[tvm.runtime.Tensor] = []
+
+    def load_operands(
+        self, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, residual: np.ndarray | None = None
+    ) -> None:
+        """Pack weights and constants, and place all operands in aligned memory.
+
+        x NHWC, w OHWI, bias [O] int32, residual NHWC: see mmasched.reference.
+        """
+        p = self.problem
+        activations = np.ascontiguousarray(x, dtype=p.input_dtype).view(np.uint8)
+        added = np.zeros(1, np.uint8)
+        if residual is not None:
+            added = np.ascontiguousarray(residual, dtype=p.output_dtype).view(np.uint8)
+        # Poisoned, so that an element nothing wrote does not pass for a right one.
+        output = np.full(int(np.prod(p.output_shape)), 0x5A, _storage(p))
+        workspace = np.full(self._program.workspace_bytes, 0xA5, np.uint8)
+        operands = [activations, self._program.pack_weights(w), self._program.pack_constants(w, bias), added, output, workspace]
+        self._arguments = [tvm.runtime.tensor(a.reshape(-1)) for a in operands]
+
+    def run(self) -> np.ndarray:
+        """The output, NHWC in the problem's output dtype."""
+        self._function(*self._arguments)
+        return self._arguments[4].numpy().view(self.problem.output_dtype).reshape(self.problem.output_shape)
+
+    def time(self, calls: int) -> float:
+        """Seconds that `calls` calls take, measured in a native loop."""
+        evaluator = self._module.time_evaluator("main", tvm.cpu(), number=calls, repeat=1)
+        return evaluator(*self._arguments).mean * calls
+
+    def close(self) -> None:
+        """Drop the operands and the code."""
+        self._arguments, self._function, self._module = [], None, None
+
+
+def _storage(problem: Conv2d) -> str:
+    return "int32" if problem.requantize is None else "uint8"
+
+
+def prepare_machine(hardware: Any, threads: int) -> None:
+    """Ask for AMX tiles where the target uses them, and size the thread pool."""
+    if "amx-int8" in hardware.features:
+        request_amx_permission()
+    tvm.get_global_func("runtime.config_threadpool")(1, threads)
+
+
+def build_candidate(problem: Conv2d, config: Config, hardware: Any, threads: int) -> Candidate:
+    """Generate and compile a config. Raises ConstraintError for an invalid config, BuildError if the compiler fails."""
+    broken = space_for(problem, hardware, threads).violated(config)
+    if broken:
+        raise ConstraintError(f"config {config.as_dict()} breaks {', '.join(broken)}")
+    prepare_machine(hardware, threads)
+    program = generate(problem, config, hardware, threads)
+    sizes = {
+        "x": int(np.prod(problem.input_shape)),
+        "w": program.pack_weights(np.zeros(problem.weight_shape, problem.weight_dtype)).size,
+        "c": program.pack_constants(np.zeros(problem.weight_shape, problem.weight_dtype), None).size,
+        "r": int(np.prod(problem.output_shape)) if problem.residual else 1,
+        "y": int(np.prod(problem.output_shape)),
+        "ws": program.workspace_bytes,
+    }
+    module = compile_module(standalone_module(program, sizes, _storage(problem)), hardware)
+    return Candidate(problem, program, module, resource_report(module, program))

@@ -1,0 +1,207 @@
+"""The conditions on x86 configs, by the names that search_spaces/x86_*.toml use.
+
+`hardware` is a Site: the chip and the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmasched.problem import Conv2d
+from mmasched.space import constraint
+from mmasched.templates.x86.amx import operand_registers
+from mmasched.templates.x86.geometry import DIRECT, IM2COL, PixelBlocks, Pixels, Reduction, weight_terms
+from mmasched.templates.x86.site import Site
+from mmasched.templates.x86.spec import round_up
+
+Values = Mapping[str, Any]
+MAX_COPY_BYTES = 256 << 20  # an im2col matrix beyond this is never worth its memory
+
+
+@constraint("multiply")
+def multiply_available(problem: Conv2d, values: Values, site: Site) -> bool:
+    """The chip has the instruction, and no better one of the same exactness."""
+    if site.has_vnni:
+        return values["multiply"] == "vpdpbusd"
+    return values["multiply"] != "vpdpbusd"
+
+
+@constraint("multiply")
+def multiply_exact(problem: Conv2d, values: Values, site: Site) -> bool:
+    """VPMADDUBSW adds two products in 16 bits with saturation, so both together must fit."""
+    if values["multiply"] != "vpmaddubsw":
+        return True
+    return pair_limit(problem) <= 32767
+
+
+def pair_limit(problem: Conv2d) -> int:
+    """The largest magnitude of two products of an unsigned activation byte and a signed weight byte."""
+    low, high = problem.input_range
+    largest = max(high + 128, low + 128) if problem.input_signed else high
+    w_low, w_high = (w - problem.weight_zero_point for w in problem.weight_range_)
+    if weight_terms(problem) > 1:
+        w_low = -128
+    if problem.weight_zero_point:  # keys hold only that there is one: any value of the type may come
+        reach = (1 << problem.weight_bits) - 1
+        w_low, w_high = -reach, reach
+    return 2 * largest * max(abs(w_low), abs(w_high))
+
+
+@constraint("input")
+def input_reachable(problem: Conv2d, values: Values, site: Site) -> bool:
+    """In place only without padding and with 4 bytes per tap; a copy only where it changes something."""
+    mode = values["input"]
+    direct = not any(problem.padding) and Reduction(problem, DIRECT, 4, 1).run >= 4
+    if mode == DIRECT:
+        return direct
+    if mode == IM2COL:
+        if problem.scale_block or (problem.kernel == (1, 1) and problem.stride == (1, 1) and direct):
+            return False
+        return True
+    return any(problem.padding) or not direct
+
+
+@constraint("input")
+def copy_is_affordable(problem: Conv2d, values: Values, site: Site) -> bool:
+    """The im2col matrix stays within memory; AMX copies it in whole 64-byte cells."""
+    if values["input"] != IM2COL:
+        return True
+    rows = problem.batch * problem.out_height * problem.out_width * problem.groups
+    return rows * round_up(problem.reduction, 4) <= MAX_COPY_BYTES
+
+
+@constraint("tile_w", "tile_h", "vectors", "multiply")
+def accumulators_fit(problem: Conv2d, values: Values, site: Site) -> bool:
+    """Accumulators, a vector of weights each and what the multiplication needs stay in registers."""
+    pixels = values["tile_w"] * values["tile_h"]
+    spare = {"vpdpbusd": 1, "vpmaddubsw": 3, "vpmaddwd": 4}[values["multiply"]]
+    # The last vector of weights may be a memory operand; block scales keep a float sum beside every accumulator.
+    return pixels * values["vectors"] + min(values["vectors"], 4) + spare <= site.registers + (
+        0 if values["multiply"] == "vpdpbusd" else 2
+    )
+
+
+@constraint("vectors")
+def vectors_within_channels(problem: Conv2d, values: Values, site: Site) -> bool:
+    """A tile is not wider than the channels of a group."""
+    channels = problem.out_channels // problem.groups
+    return values["vectors"] * site.lanes <= round_up(channels, site.lanes)
+
+
+@constraint("input", "tile_w")
+def pixels_within_row(problem: Conv2d, values: Values, site: Site) -> bool:
+    """A pixel block is not longer than a row of pixels at an even distance."""
+    return values["tile_w"] <= Pixels(problem, values["input"]).length
+
+
+@constraint("tile_m", "vectors")
+def tiles_fit(problem: Conv2d, values: Values, site: Site) -> bool:
+    """Accumulators and operands fit the eight tile registers."""
+    return operand_registers(values["tile_m"], values["vectors"]) is not None
+
+
+def tile_counts(problem: Conv2d, values: Values, site: Site) -> tuple[int, int]:
+    """Register tiles along the pixels and along the channels of a group."""
+    pixels = Pixels(problem, values["input"])
+    size = min(values.get("tile_w", 16), pixels.length)
+    blocks = PixelBlocks(pixels, size).count
+    depth = values["tile_m"] if "tile_m" in values else values["tile_h"]
+    channels = problem.out_channels // problem.groups
+    return -(-blocks // depth), -(-channels // (values["vectors"] * site.lanes))
+
+
+def make_dense_constraints(pixel_knobs: tuple[str, ...]) -> dict[str, Any]:
+    """The constraints that read the tile's pixel knobs, whose names differ between the templates."""
+
+    @constraint("input", *pixel_knobs)
+    def blocks_within_output(problem: Conv2d, values: Values, site: Site) -> bool:
+        """A register tile has no more pixel blocks than the output."""
+        pixels = Pixels(problem, values["input"])
+        return values[pixel_knobs[-1]] <= PixelBlocks(pixels, min(values.get("tile_w", 16), pixels.length)).count
+
+    @constraint("input", *pixel_knobs, "vectors", "block_m", "block_n", "block_order", "tile_order")
+    def cache_blocks_distinct(problem: Conv2d, values: Values, site: Site) -> bool:
+        """Of the cache blocks that amount to the same loops only one is kept."""
+        m, n = tile_counts(problem, values, site)
+        block_m, block_n = values["block_m"], values["block_n"]
+        whole_m, whole_n = block_m >= m, block_n >= n
+        if (whole_m and block_m != 4096) or (whole_n and block_n != 4096):
+            return False
+        if whole_m and whole_n and values["block_order"] != "mn":
+            return False
+        return not (block_m == 1 and block_n == 1 and values["tile_order"] != "mn")
+
+    return {"blocks_within_output": blocks_within_output, "cache_blocks_distinct": cache_blocks_distinct}
+
+
+@constraint("input", "unroll")
+def unroll_within_run(problem: Conv2d, values: Values, site: Site) -> bool:
+    """No more steps are written out than a run has."""
+    return values["unroll"] <= max(Reduction(problem, values["input"], 4, 1).run // 4, 1)
+
+
+@constraint("parallel")
+def parallel_axis_used(problem: Conv2d, values: Values, site: Site) -> bool:
+    """With one thread the axis makes no difference."""
+    return site.threads > 1 or values["parallel"] == "m"
+
+
+@constraint("lanes")
+def lanes_available(problem: Conv2d, values: Values, site: Site) -> bool:
+    """The chip has vectors this wide."""
+    return values["lanes"] <= site.lanes
+
+
+@constraint("lanes", "input")
+def channels_fill_chunk(problem: Conv2d, values: Values, site: Site) -> bool:
+    """Four vectors of channels exist; only a copy with the narrowest vectors widens pixels to that."""
+    if problem.in_channels >= 4 * values["lanes"]:
+        return True
+    return values["lanes"] == 8 and values["input"] == "pad"
+
+
+@constraint("input", "lanes")
+def input_reachable_depthwise(problem: Conv2d, values: Values, site: Site) -> bool:
+    """In place only without padding; a copy only where it is needed."""
+    narrow = problem.in_channels < 4 * values["lanes"]
+    return not any(problem.padding) if values["input"] == DIRECT else any(problem.padding) or narrow
+
+
+@constraint("tile_h", "tile_w")
+def tile_within_output(problem: Conv2d, values: Values, site: Site) -> bool:
+    """A tile is not larger than the output."""
+    return values["tile_h"] <= problem.out_height and values["tile_w"] <= problem.out_width
+
+
+@constraint("tile_h", "tile_w")
+def depthwise_accumulators_fit(problem: Conv2d, values: Values, site: Site) -> bool:
+    """Four accumulators per pixel; up to a quarter more than the registers is left for the search to judge."""
+    return values["tile_h"] * values["tile_w"] * 4 <= max(site.registers * 3 // 4, 8)
+
+
+SHARED = {
+    f.__name__: f
+    for f in (multiply_available, multiply_exact, input_reachable, copy_is_affordable, vectors_within_channels,
+              unroll_within_run, parallel_axis_used)  # fmt: skip
+}
+VECTOR = {
+    **SHARED, **make_dense_constraints(("tile_w", "tile_h")),
+    "accumulators_fit": accumulators_fit, "pixels_within_row": pixels_within_row,
+}  # fmt: skip
+
+
+@constraint("input")
+def matrix_input_reachable(problem: Conv2d, values: Values, site: Site) -> bool:
+    """Like input_reachable; the im2col matrix is copied in 64-byte cells of whole channels."""
+    if values["input"] == IM2COL and (problem.in_channels // problem.groups) % 64:
+        return False
+    return input_reachable(problem, values, site)
+
+
+MATRIX = {**SHARED, **make_dense_constraints(("tile_m",)), "tiles_fit": tiles_fit, "input_reachable": matrix_input_reachable}
+DEPTHWISE = {
+    f.__name__: f
+    for f in (multiply_available, multiply_exact, lanes_available, channels_fill_chunk, input_reachable_depthwise,
+              tile_within_output, depthwise_accumulators_fit, parallel_axis_used)  # fmt: skip
+}
