@@ -77,7 +77,7 @@ class MatrixKernel(DenseKernel):
 
     def _step(self, tile: Tile, source: Expr, weights: Expr) -> None:
         e, plan = self.e, self.plan
-        multiply = "llvm.x86.tdpbssd" if self.spec.problem.input_signed else "llvm.x86.tdpbusd"
+        multiply = "llvm.x86.tdpbssd" if self.spec.problem.input_signed and not self.spec.input_bias else "llvm.x86.tdpbusd"
         pitch = const(self.pixel_step, "int64")
         distance = int(self.spec.config["prefetch"])
         held: dict[int, int] = {}  # tile register -> operand it holds

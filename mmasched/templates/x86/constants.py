@@ -59,14 +59,14 @@ def constant_words(spec: KernelSpec, sums: np.ndarray, bias: np.ndarray | None, 
     sums: [blocks, O] sums of each filter's weights (less their zero point); columns: output channel of each column.
     """
     p = spec.problem
-    zero_point = p.input_zero_point + (128 if spec.shifted else 0)
+    zero_point = p.input_zero_point + spec.input_bias
     biases = -zero_point * sums
     if bias is not None:
         biases[0] += np.asarray(bias, np.int64)
     # Sums wrap around like the accumulators do: the final value fits, so the way there does not matter.
     packed = np.where(columns >= 0, biases[:, columns], 0).astype(np.uint64).astype(np.uint32).view(np.int32)
     scales = np.ascontiguousarray(channel_scales(p, len(sums))[:, columns])
-    return np.concatenate([packed.reshape(-1), scales.reshape(-1).view(np.int32), parameter_words(p)])
+    return np.concatenate([packed.reshape(-1), scales.reshape(-1).view(np.int32), parameter_words(spec)])
 
 
 def channel_scales(problem: Conv2d, blocks: int) -> np.ndarray:
@@ -81,24 +81,28 @@ def channel_scales(problem: Conv2d, blocks: int) -> np.ndarray:
     return np.broadcast_to(scale, (1, channels)).astype(np.float32)
 
 
-def parameter_words(problem: Conv2d) -> np.ndarray:
-    """The parameter block of the epilogue, 16 int32 words in the order of spec.PARAMETERS."""
-    q = problem.requantize
+def parameter_words(spec: KernelSpec) -> np.ndarray:
+    """The parameter block of the epilogue, 16 int32 words in the order of spec.PARAMETERS.
+
+    low and high bound the requantized value (with a QuantizedAdd: the intermediate one, in the problem's own sign);
+    final_low and final_high bound the stored bytes, final_offset is added to them before.
+    """
     words = np.zeros(16, np.int32)
+    q = spec.problem.requantize
     if q is None:
         return words
-    natural = (-128, 127) if problem.output_signed else (0, 255)
-    low, high = q.clamp or problem.output_range
-    add = q.add
+    low, high = q.clamp or spec.problem.output_range
+    final_low, final_high = (v + spec.output_bias for v in spec.problem.clamp)
     values: dict[str, int | np.float32] = {
         "zero_point": q.zero_point, "low": low, "high": high, "guard": INT32_GUARD,
-        "residual_scale": np.float32(q.residual_scale or 0), "residual_zero_point": q.residual_zero_point,
+        "residual_scale": np.float32(q.residual_scale or 0),
+        "residual_zero_point": (0 if q.add else q.residual_zero_point) + spec.output_bias,
+        "final_offset": spec.output_bias + (0 if q.add else q.zero_point),
+        "final_low": final_low, "final_high": final_high,
     }  # fmt: skip
-    if add is not None:
-        add_low, add_high = add.clamp or problem.output_range
-        values |= {"add_scale": np.float32(add.scale), "add_residual_scale": np.float32(add.residual_scale),
-                   "add_offset": np.float32(add.offset), "add_low": max(add_low, natural[0]),
-                   "add_high": min(add_high, natural[1])}  # fmt: skip
+    if q.add is not None:
+        values |= {"add_scale": np.float32(q.add.scale), "add_residual_scale": np.float32(q.add.residual_scale),
+                   "add_offset": np.float32(q.add.offset)}  # fmt: skip
     for name, value in values.items():
         at = PARAMETERS.index(name)
         words[at] = np.float32(value).view(np.int32) if isinstance(value, np.floating) else value

@@ -143,9 +143,9 @@ class DenseKernel:
         raw = spec.problem.requantize is None
         self.y = e.buffer(params["y"], "int32" if raw else "uint8", MEMORY, "output")
         self.workspace = e.buffer(params["ws"], "int32", MEMORY, "scratch")
-        self.finish = Finish.of(spec.problem, plan.reduction.blocks)
+        self.finish = Finish.of(spec, plan.reduction.blocks)
         # Constants: biases and scales of every scale block, then the parameters (constants.py writes them so).
-        self.epilogue = Epilogue(e, spec.isa, self.finish, spec.problem, self.ints, self.floats,
+        self.epilogue = Epilogue(e, spec, self.finish, self.ints, self.floats,
                                  2 * plan.reduction.blocks * plan.packed_channels)  # fmt: skip
         if not raw:
             self.epilogue.prepare()

@@ -154,8 +154,8 @@ class DepthwiseKernel:
         self.r = e.buffer(params["r"], "uint8", MEMORY, "residual")
         self.y = e.buffer(params["y"], "int32" if p.requantize is None else "uint8", MEMORY, "output")
         self.columns = plan.channel_tiles * plan.chunk
-        self.finish = Finish.of(p, 1)
-        self.epilogue = Epilogue(e, spec.isa, self.finish, p, self.ints, self.floats, 2 * self.columns)
+        self.finish = Finish.of(spec, 1)
+        self.epilogue = Epilogue(e, spec, self.finish, self.ints, self.floats, 2 * self.columns)
         if not self.finish.raw:
             self.epilogue.prepare()
         rows = p.batch * -(-p.out_height // plan.tile_h)
@@ -239,7 +239,7 @@ class DepthwiseKernel:
 
     def _pixel(self, at: Expr) -> Expr:
         value = load(self.x, at, f"uint8x{self.spec.isa.bytes}")
-        if self.spec.shifted and not self.plan.copies:
+        if self.spec.flips_input and not self.plan.copies:
             value = value ^ splat(const(128, "uint8"), self.spec.isa.bytes)
         return self.e.let(value, "pixel")
 
@@ -289,7 +289,7 @@ def build_padding(plan: DepthwisePlan) -> tirx.PrimFunc:
     tid = tirx.Var("tid", "int32")
     source = e.buffer(params["x"], "uint8", MEMORY, "input")
     target = e.buffer(params["ws"], "uint8", MEMORY, "rearranged")
-    copier = Copier(e, source, target, shifted=spec.shifted, value=padding_value(spec), widest=spec.isa.bytes)
+    copier = Copier(e, source, target, flip=spec.flips_input, value=padding_value(spec), widest=spec.isa.bytes)
     height, width = spec.padded_shape
     top, left, _, _ = p.padding
     first, count = share(e, spec, p.batch * height, tid)

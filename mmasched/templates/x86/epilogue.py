@@ -14,10 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import tirx
 
-from mmasched.problem import Conv2d
 from mmasched.templates.emitter import Emitter, Expr, const, load, reinterpret, shuffle, splat, vector
-from mmasched.templates.x86.isa import Isa
-from mmasched.templates.x86.spec import PARAMETERS
+from mmasched.templates.x86.spec import PARAMETERS, KernelSpec
 
 
 def chunks(vectors: int) -> list[int]:
@@ -41,36 +39,43 @@ class Finish:
     """Which steps the epilogue of a problem needs; the values themselves are run-time parameters."""
 
     raw: bool
-    zero_point: bool
+    offset: bool  # something is added to the rounded integers
     clamp: bool
-    guard: bool
+    guard: bool  # a scaled sum may leave int32
     residual: str | None  # None, "float" (Requantize.residual_scale) or "quantized" (Requantize.add)
-    signed: bool
-    blocks: int
+    residual_offset: bool
+    signed: bool  # stored bytes are signed
 
     @classmethod
-    def of(cls, problem: Conv2d, blocks: int) -> Finish:
-        """The steps of a problem."""
-        q = problem.requantize
+    def of(cls, spec: KernelSpec, blocks: int) -> Finish:
+        """The steps of a kernel whose reduction has `blocks` scale blocks."""
+        problem, q = spec.problem, spec.problem.requantize
         if q is None:
-            return cls(True, False, False, False, None, True, 1)
+            return cls(True, False, False, False, None, False, True)
         residual = ("quantized" if q.add else "float") if problem.residual else None
-        natural = (-128, 127) if problem.output_signed else (0, 255)
+        signed = problem.output_signed and not spec.output_bias
+        stored = tuple(v + spec.output_bias for v in problem.clamp)
         # int32 accumulators times a scale below 1 stay inside int32, otherwise the conversion must be guarded.
         reach = float(q.scale.max())
         if residual == "float":
-            reach += 2.0**-23 * 256 * float(q.residual_scale)
-        guard = reach > 0.99 or blocks > 1
-        offset = q.zero_point != 0 and residual != "quantized"
-        return cls(False, offset, tuple(problem.clamp) != natural, guard, residual, problem.output_signed, blocks)
+            reach += 2.0**-23 * float(q.residual_scale)
+        return cls(
+            raw=False,
+            offset=bool(spec.output_bias or (q.zero_point and residual != "quantized")),
+            clamp=stored != ((-128, 127) if signed else (0, 255)),
+            guard=reach > 0.99 or blocks > 1 or residual == "quantized",
+            residual=residual,
+            residual_offset=bool(spec.output_bias or (q.residual_zero_point and residual == "float")),
+            signed=signed,
+        )
 
 
 class Epilogue:
     """Emits the epilogue of one kernel; `constants` is an int32 buffer whose parameter block starts at `parameters`."""
 
-    def __init__(self, e: Emitter, isa: Isa, finish: Finish, problem: Conv2d, constants: tirx.Var, floats: tirx.Var,
+    def __init__(self, e: Emitter, spec: KernelSpec, finish: Finish, constants: tirx.Var, floats: tirx.Var,
                  parameters: int) -> None:  # fmt: skip
-        self.e, self.isa, self.finish, self.problem = e, isa, finish, problem
+        self.e, self.isa, self.finish = e, spec.isa, finish
         self._ints, self._floats, self._parameters = constants, floats, parameters
 
     def parameter(self, name: str, dtype: str = "int32") -> Expr:
@@ -89,13 +94,12 @@ class Epilogue:
         def of(name: str, dtype: str) -> Expr:
             return e.let(splat(self.parameter(name, dtype), isa.lanes), name)
 
-        final = ("add_low", "add_high") if f.residual == "quantized" else ("low", "high")
-        self.zero_point = words_of("zero_point") if f.zero_point else None
-        self.bounds = tuple(words_of(name) for name in final) if f.clamp else None
-        self.guard = of("guard", "float32") if f.guard or f.residual == "quantized" else None
+        self.offset = words_of("final_offset") if f.offset else None
+        self.bounds = tuple(words_of(name) for name in ("final_low", "final_high")) if f.clamp else None
+        self.guard = of("guard", "float32") if f.guard else None
+        self.residual_offset = of("residual_zero_point", "int32") if f.residual_offset else None
         if f.residual == "float":
             self.residual_scale = of("residual_scale", "float32")
-            self.residual_zero_point = of("residual_zero_point", "int32")
         if f.residual == "quantized":
             self.inner = tuple(of(name, "int32") for name in ("zero_point", "low", "high"))
             self.add = tuple(of(name, "float32") for name in ("add_scale", "add_residual_scale", "add_offset"))
@@ -107,9 +111,10 @@ class Epilogue:
     def quantize(self, value: Expr, residual: Expr | None) -> Expr:
         """A scaled float vector to int32, the residual added; zero point and clamp follow in `pack`."""
         e, isa, f = self.e, self.isa, self.finish
+        if residual is not None and self.residual_offset is not None:
+            residual = residual - self.residual_offset
         if f.residual == "float":
-            offset = isa.to_float(residual - self.residual_zero_point) * self.residual_scale
-            value = isa.rounded(value) + isa.rounded(offset)
+            value = isa.rounded(value) + isa.rounded(isa.to_float(residual) * self.residual_scale)
         if self.guard is not None:
             value = tirx.min(value, self.guard)
         result = isa.round_to_int(value)
@@ -128,8 +133,8 @@ class Epilogue:
         halves = []
         for low, high in (four[:2], four[2:]):
             words = isa.pack_words(low, high)
-            if self.zero_point is not None:
-                words = isa.add_words(words, self.zero_point)
+            if self.offset is not None:
+                words = isa.add_words(words, self.offset)
             if self.bounds is not None:
                 words = tirx.max(tirx.min(words, self.bounds[1]), self.bounds[0])
             halves.append(words)

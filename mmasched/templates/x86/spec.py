@@ -12,17 +12,20 @@ from mmasched.templates.x86.isa import Isa
 
 # Words of the parameter block at the end of the constants (see constants.py).
 PARAMETERS = ("zero_point", "low", "high", "guard", "residual_scale", "residual_zero_point",
-              "add_scale", "add_residual_scale", "add_offset", "add_low", "add_high")  # fmt: skip
+              "add_scale", "add_residual_scale", "add_offset", "final_offset", "final_low",
+              "final_high")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Placement:
     """Where the tensors of a convolution lie when it is part of a network; None means a plain NHWC tensor.
 
-    `padded_input`: the producer wrote the input inside a halo of the padding's size, filled with the zero point.
+    padded_input: the producer wrote the input inside a halo of the padding's size, filled with the zero point.
+    biased: signed 8-bit activations are stored as unsigned bytes, 128 higher, on all sides.
     """
 
     padded_input: bool = False
+    biased: bool = False
     output: Plane | None = None
     residual: Plane | None = None
     input: Plane | None = None
@@ -39,9 +42,19 @@ class KernelSpec:
     placement: Placement = Placement()
 
     @cached_property
-    def shifted(self) -> bool:
-        """Signed activations are read as unsigned bytes, 128 higher (VPDPBUSD wants an unsigned operand)."""
-        return self.problem.input_signed and self.config.template != "x86_amx"
+    def flips_input(self) -> bool:
+        """Signed activations are turned into unsigned bytes, 128 higher, on the way (VPDPBUSD wants them unsigned)."""
+        return self.problem.input_signed and self.config.template != "x86_amx" and not self.placement.biased
+
+    @cached_property
+    def input_bias(self) -> int:
+        """How much higher than the problem says the multiplied activations are."""
+        return 128 if self.problem.input_signed and (self.flips_input or self.placement.biased) else 0
+
+    @cached_property
+    def output_bias(self) -> int:
+        """How much higher than the problem says outputs and residuals are stored."""
+        return 128 if self.problem.output_signed and self.problem.requantize and self.placement.biased else 0
 
     @property
     def mode(self) -> str:

@@ -14,9 +14,9 @@ from mmasched.templates.x86.spec import KernelSpec
 class Copier:
     """Emits byte moves with the widest vectors that fit; a ragged end overlaps what was moved before."""
 
-    def __init__(self, e: Emitter, source: tirx.Var, target: tirx.Var, *, shifted: bool, value: int, widest: int):
+    def __init__(self, e: Emitter, source: tirx.Var, target: tirx.Var, *, flip: bool, value: int, widest: int):
         self.e, self.source, self.target = e, source, target
-        self.shifted, self.value, self.widest = shifted, value, widest
+        self.flip, self.value, self.widest = flip, value, widest
 
     def _pieces(self, size: int) -> tuple[int, int]:
         width = min(self.widest, 1 << (size.bit_length() - 1))
@@ -28,9 +28,9 @@ class Copier:
         with self.e.loop(count, "piece") as piece:
             at = self._at(piece, width, size)
             value = load(self.source, start + at, vector("uint8", width))
-            if self.shifted:
-                flip = const(128, "uint8")
-                value = value ^ (flip if width == 1 else splat(flip, width))
+            if self.flip:
+                top = const(128, "uint8")
+                value = value ^ (top if width == 1 else splat(top, width))
             self.e.store(self.target, to + at, value)
 
     def fill(self, to: Expr, size: int) -> None:
@@ -48,7 +48,7 @@ class Copier:
 
 def padding_value(spec: KernelSpec) -> int:
     """The byte that stands for the input's zero point in the reduction's source."""
-    return (spec.problem.input_zero_point + (128 if spec.shifted else 0)) & 255
+    return (spec.problem.input_zero_point + spec.input_bias) & 255
 
 
 def build_stage(plan: DensePlan) -> tirx.PrimFunc:
@@ -67,7 +67,7 @@ def _stage(spec: KernelSpec, plan: DensePlan | None) -> tirx.PrimFunc:
     tid = tirx.Var("tid", "int32")
     source = e.buffer(params["x"], "uint8", MEMORY, "input")
     target = e.buffer(params["ws"], "uint8", MEMORY, "rearranged")
-    copier = Copier(e, source, target, shifted=spec.shifted, value=padding_value(spec), widest=spec.isa.bytes)
+    copier = Copier(e, source, target, flip=spec.flips_input, value=padding_value(spec), widest=spec.isa.bytes)
     if plan is not None and spec.mode == IM2COL:
         _im2col(e, plan, copier, tid)
     else:

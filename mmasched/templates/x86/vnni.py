@@ -59,7 +59,7 @@ class VectorKernel(DenseKernel):
                 columns.append(e.let(reinterpret(isa.i32, load(self.w, at, f"int8x{isa.bytes}")), "b"))
             for row, (j, i) in zip(acc, pixels, strict=True):
                 four = reinterpret("int32", load(self.x, tile.sources[j] + source + i * self.pixel_step, "uint8x4"))
-                if self.spec.shifted and not self.spec.copies_input:
+                if self.spec.flips_input and not self.spec.copies_input:
                     four = four ^ const(-2139062144, "int32")  # 0x80808080: signed bytes to unsigned, 128 higher
                 broadcast = e.let(splat(four, isa.lanes), "a")
                 for v, column in enumerate(columns):
