@@ -23,6 +23,8 @@ class ReplayRunner(Runner):
     "constraint". Raises Missing when there is no such file and BadInput when nothing or too much matches.
     """
 
+    noisy = False
+
     def __init__(
         self, path: str | Path, target: str | None = None, chip: str | None = None, threads: int | None = None
     ) -> None:

@@ -25,6 +25,8 @@ class Runner(ABC):
     """Threads that candidates run with."""
     target: str = ""
     """Name of the target that candidates are built for."""
+    noisy: bool = True
+    """Whether costs differ from run to run, so that finalists are worth confirming."""
     chip: str | None = None
     """Id of the chip that candidates run on, where it is not simply this machine's; goes into records."""
 

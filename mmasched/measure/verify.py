@@ -6,6 +6,7 @@ import numpy as np
 
 from mmasched.errors import BadInput
 from mmasched.hardware import Target, hardware, runs_here
+from mmasched.measure.affinity import check_threads
 from mmasched.measure.limits import Limits
 from mmasched.measure.local import JOB_MODULE, LocalRunner
 from mmasched.measure.outcome import Outcome
@@ -34,13 +35,16 @@ def verify(problem: Conv2d, target: str | Target = "native", config: Config | No
 
     chip = hardware(target)
     kind = "measured" if runs_here(chip.target) else "emulated"
-    space = space_for(problem, chip)
+    threads = check_threads(None)
+    space = space_for(problem, chip, threads)
     if config is None:
         config = space.sample(np.random.default_rng(seed))
     violated = space.violated(config)
     if violated:
         detail = f"the config breaks {', '.join(violated)}"
-        return Outcome("constraint", config, problem, detail, kind, target=str(chip.target))
-    runner = LocalRunner(chip, seed=seed, measure=False, thorough=True, kind=kind, limits=LIMITS, job_module=JOB_MODULE)
+        return Outcome("constraint", config, problem, detail, kind, threads=threads, target=str(chip.target))
+    runner = LocalRunner(
+        chip, threads, seed=seed, measure=False, thorough=True, kind=kind, limits=LIMITS, job_module=JOB_MODULE
+    )
     with runner:
         return runner.run(problem, [config])[0]

@@ -18,7 +18,7 @@ PROBLEM = Conv2d(1, 6, 6, 8, 4, 3, output_bits=32)
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch):
-    def space_for(problem, hardware):
+    def space_for(problem, hardware, threads):
         knobs = [Choice("fault", ["none", "one_off"]), Ordered("tile", [1, 2, 4])]
         return SearchSpace(
             "t", knobs, {"small": lambda problem, values, hardware: values["tile"] < 4}, problem, hardware

@@ -1,0 +1,77 @@
+"""Warm start: problems of the same family that the log already knows.
+
+A search that starts from what sibling shapes taught needs a third of the trials; a prior from another family (3x3 for a
+1x1 kernel) hurts. So a sibling has the same operands, kernel, stride and kind of grouping, and only sizes differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from mmasched.errors import MmaschedError
+from mmasched.log import Record, matching, standing
+from mmasched.measure import to_outcome
+from mmasched.problem import Conv2d
+from mmasched.search import Observation
+from mmasched.search.base import PriorSample
+from mmasched.search.prior import prior_samples
+from mmasched.tune.subject import Subject
+
+MOST_SIBLINGS = 3
+FEWEST_RECORDS = 8
+
+
+def prior_for(subject: Subject, records: Iterable[Record], kind: str) -> list[PriorSample]:
+    """What the nearest siblings with enough records on the same machine taught; empty when there are none."""
+    machine = subject.machine
+    by_key: dict[str, list[Record]] = {}
+    for record in matching(records, None, machine.target, machine.chip, machine.threads):
+        if record.kind == kind and record.problem != subject.problem.key:
+            by_key.setdefault(record.problem, []).append(record)
+    known = [_problem(key) for key, group in by_key.items() if len(group) >= FEWEST_RECORDS]
+    family = [problem for problem in known if problem is not None and same_family(problem, subject.problem)]
+    prior: list[PriorSample] = []
+    for problem in sorted(family, key=lambda problem: distance(problem, subject.problem))[:MOST_SIBLINGS]:
+        sibling = Subject.of(problem, machine)
+        if sibling.space.dim == subject.space.dim:
+            believed = standing(by_key[problem.key]).values()
+            observations = [observation_of(record, problem) for record in believed]
+            prior += prior_samples(sibling.space, sibling.features, observations)
+    return prior
+
+
+def _problem(key: str) -> Conv2d | None:
+    """The problem of a key; None for a key of another operator or version, which a log may well hold."""
+    try:
+        return Conv2d.from_key(key)
+    except MmaschedError:
+        return None
+
+
+def observation_of(record: Record, problem: Conv2d) -> Observation:
+    """A record as a strategy wants it."""
+    outcome = to_outcome(record, problem)
+    return Observation(outcome.config, outcome.status, outcome.cost if outcome.ok else None)
+
+
+def same_family(left: Conv2d, right: Conv2d) -> bool:
+    """True when the two differ in sizes only, so that what is fast for one may be fast for the other."""
+
+    def family(problem: Conv2d) -> tuple:
+        return (
+            *(problem.kernel, problem.stride, problem.dilation, problem.is_depthwise, problem.groups == 1),
+            *(problem.operand_type, problem.input_bits, problem.weight_bits, problem.output_bits, problem.input_signed),
+        )
+
+    return family(left) == family(right)
+
+
+def distance(left: Conv2d, right: Conv2d) -> float:
+    """How much the sizes differ: doublings of pixels, input and output channels, added up."""
+
+    def sizes(problem: Conv2d) -> tuple[int, int, int]:
+        pixels = problem.batch * problem.out_height * problem.out_width
+        return pixels, problem.in_channels, problem.out_channels
+
+    return sum(abs(math.log2(a / b)) for a, b in zip(sizes(left), sizes(right), strict=True))
