@@ -40,7 +40,8 @@ class Candidate:
         # Poisoned, so that an element nothing wrote does not pass for a right one.
         output = np.full(int(np.prod(p.output_shape)), 0x5A, _storage(p))
         workspace = np.full(self._program.workspace_bytes, 0xA5, np.uint8)
-        operands = [activations, self._program.pack_weights(w), self._program.pack_constants(w, bias), added, output, workspace]
+        packed = (self._program.pack_weights(w), self._program.pack_constants(w, bias))
+        operands = [activations, *packed, added, output, workspace]
         self._arguments = [tvm.runtime.tensor(a.reshape(-1)) for a in operands]
 
     def run(self) -> np.ndarray:
@@ -78,8 +79,8 @@ def build_candidate(problem: Conv2d, config: Config, hardware: Any, threads: int
     program = generate(problem, config, hardware, threads)
     sizes = {
         "x": int(np.prod(problem.input_shape)),
-        "w": program.pack_weights(np.zeros(problem.weight_shape, problem.weight_dtype)).size,
-        "c": program.pack_constants(np.zeros(problem.weight_shape, problem.weight_dtype), None).size,
+        "w": program.weight_bytes,
+        "c": program.constant_words,
         "r": int(np.prod(problem.output_shape)) if problem.residual else 1,
         "y": int(np.prod(problem.output_shape)),
         "ws": program.workspace_bytes,

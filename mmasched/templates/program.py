@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import tvm
@@ -16,20 +17,29 @@ ARGUMENTS = ("x", "w", "c", "r", "y", "ws")
 DTYPES = {"x": "uint8", "w": "int8", "c": "int32", "r": "uint8", "ws": "uint8"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """One convolution kernel.
 
-    phases: private functions (x, w, c, r, y, ws, tid) -> int32; all threads finish one before the next begins.
-    pack_weights: OHWI weights to flat int8. pack_constants: (weights, bias) to flat int32 (biases, scales, parameters).
+    make_phases gives the private functions (x, w, c, r, y, ws, tid) -> int32; all threads finish one before the next
+    begins. `identity` is equal for programs with equal code: they differ only in what they pack.
+    weight_bytes, constant_words: sizes of the packed operands. pack_weights: OHWI weights to flat int8. pack_constants: (weights, bias) to flat int32 (biases, scales, parameters).
     workspace_bytes: scratch memory that the kernel needs, 64-byte aligned.
     """
 
-    phases: tuple[tirx.PrimFunc, ...]
+    make_phases: Callable[[], tuple[tirx.PrimFunc, ...]]
+    identity: object
     threads: int
     workspace_bytes: int
+    weight_bytes: int
+    constant_words: int
     pack_weights: Callable[[np.ndarray], np.ndarray]
     pack_constants: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+
+    @cached_property
+    def phases(self) -> tuple[tirx.PrimFunc, ...]:
+        """The generated functions."""
+        return self.make_phases()
 
 
 def parallel_phases(calls: Sequence[Callable[[tirx.Expr | tirx.Var], tirx.Stmt]], threads: int) -> tirx.Stmt:

@@ -11,6 +11,7 @@ from mmasched.templates.x86.geometry import split_weights
 from mmasched.templates.x86.spec import PARAMETERS, KernelSpec
 
 # The largest float32 below 2^31: beyond it a conversion to int32 would wrap around.
+PARAMETER_WORDS = 16
 INT32_GUARD = np.float32(2147483520.0)
 
 
@@ -82,12 +83,12 @@ def channel_scales(problem: Conv2d, blocks: int) -> np.ndarray:
 
 
 def parameter_words(spec: KernelSpec) -> np.ndarray:
-    """The parameter block of the epilogue, 16 int32 words in the order of spec.PARAMETERS.
+    """The parameter block of the epilogue, PARAMETER_WORDS int32 words in the order of spec.PARAMETERS.
 
     low and high bound the requantized value (with a QuantizedAdd: the intermediate one, in the problem's own sign);
     final_low and final_high bound the stored bytes, final_offset is added to them before.
     """
-    words = np.zeros(16, np.int32)
+    words = np.zeros(PARAMETER_WORDS, np.int32)
     q = spec.problem.requantize
     if q is None:
         return words

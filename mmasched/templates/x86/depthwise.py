@@ -15,9 +15,9 @@ from tvm import tirx
 
 from mmasched.templates.emitter import Emitter, Expr, const, load, pointer, reinterpret, shuffle, splat
 from mmasched.templates.program import Program
-from mmasched.templates.x86.constants import constant_words
+from mmasched.templates.x86.constants import PARAMETER_WORDS, constant_words
 from mmasched.templates.x86.dense import MEMORY, PARAMS
-from mmasched.templates.x86.epilogue import Epilogue, Finish, column_order
+from mmasched.templates.x86.epilogue import Epilogue, Finish, column_order, identity
 from mmasched.templates.x86.geometry import PAD, Plane
 from mmasched.templates.x86.spec import KernelSpec, round_up
 from mmasched.templates.x86.stage import Copier, padding_value, share
@@ -308,9 +308,15 @@ def build_padding(plan: DepthwisePlan) -> tirx.PrimFunc:
 def depthwise_program(spec: KernelSpec, stage: Callable[[KernelSpec], tirx.PrimFunc]) -> Program:
     """The phases of a depthwise kernel; `stage` builds the plain padding copy."""
     plan = DepthwisePlan(spec)
-    phases = []
-    if plan.copies:
+
+    def phases() -> tuple[tirx.PrimFunc, ...]:
+        compute = DepthwiseKernel(plan).build()
+        if not plan.copies:
+            return (compute,)
         widened = plan.pixel_pitch != spec.problem.in_channels
-        phases.append(build_padding(plan) if widened else stage(spec))
-    phases.append(DepthwiseKernel(plan).build())
-    return Program(tuple(phases), spec.threads, plan.input_bytes + 64, plan.pack_weights, plan.pack_constants)
+        return build_padding(plan) if widened else stage(spec), compute
+
+    columns = plan.channel_tiles * plan.chunk
+    return Program(phases, identity(spec, 1), spec.threads, plan.input_bytes + 64,
+                   columns * spec.problem.kernel[0] * len(plan.variants) * 4, 2 * columns + PARAMETER_WORDS,
+                   plan.pack_weights, plan.pack_constants)  # fmt: skip

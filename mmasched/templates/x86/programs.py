@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from tvm import tirx
+
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates.program import Program
 from mmasched.templates.x86.amx import MatrixKernel, scratch_words
-from mmasched.templates.x86.constants import pack_constants, pack_weights
+from mmasched.templates.x86.constants import PARAMETER_WORDS, pack_constants, pack_weights
 from mmasched.templates.x86.dense import DensePlan
 from mmasched.templates.x86.depthwise import depthwise_program
+from mmasched.templates.x86.epilogue import identity
 from mmasched.templates.x86.geometry import IM2COL, PAD, Reduction
 from mmasched.templates.x86.isa import Isa
 from mmasched.templates.x86.site import Site
@@ -35,23 +38,30 @@ def matrix_group(spec: KernelSpec) -> int:
 
 def generate_program(spec: KernelSpec) -> Program:
     """The phases of a kernel: the stage that rearranges the input, if there is one, and the computation."""
-    c = spec.config
+    c, p = spec.config, spec.problem
     if c.template == "x86_depthwise":
         return depthwise_program(spec, build_pad)
-    if c.template == "x86_amx":
+    matrix = c.template == "x86_amx"
+    if matrix:
         plan = DensePlan(spec, matrix_group(spec), 16, int(c["tile_m"]), int(c["vectors"]), spec.mode == IM2COL)
         scratch = 4 * scratch_words(plan.tile_blocks, plan.vectors) * spec.threads
-        kernel = MatrixKernel(plan)
     else:
         plan = DensePlan(spec, 4, int(c["tile_w"]), int(c["tile_h"]), int(c["vectors"]), False)
         scratch = 0
-        kernel = VectorKernel(plan)
-    phases = [build_stage(plan)] if spec.copies_input else []
-    phases.append(kernel.build())
+
+
+    def phases() -> tuple[tirx.PrimFunc, ...]:
+        compute = (MatrixKernel if matrix else VectorKernel)(plan).build()
+        return (build_stage(plan), compute) if spec.copies_input else (compute,)
+
+    blocks = plan.reduction.blocks
     return Program(
-        tuple(phases),
+        phases,
+        identity(spec, blocks),
         spec.threads,
         plan.input_bytes + scratch + 64,
+        p.groups * plan.channel_tiles * plan.reduction.steps * plan.step_bytes,
+        2 * blocks * plan.packed_channels + PARAMETER_WORDS,
         lambda weights: pack_weights(plan, weights),
         lambda weights, bias: pack_constants(plan, weights, bias),
     )
