@@ -191,11 +191,16 @@ class Session:
         return self._leader is None or self._leader.cost is None or cost < self._leader.cost
 
     def _finalists(self, effort: Effort) -> list[Record]:
-        """The best configs, cheapest first: all in reach of the winner, confirmed or not, up to the effort's number."""
+        """The best configs, cheapest first: all in reach of the winner, up to the effort's number.
+
+        The best confirmed one is always among them: only times that were taken side by side compare well.
+        """
         believed = [r for r in standing(self._records).values() if r.ok and r.cost is not None]
         believed.sort(key=lambda record: record.cost)
         limit = believed[0].cost * (1 + FINALIST_MARGIN)
-        return [record for record in believed if record.cost <= limit][: effort.finalists]
+        finalists = [record for record in believed if record.cost <= limit][: effort.finalists]
+        champion = next((record for record in believed if record.confirmed), None)
+        return finalists if champion is None or champion in finalists else [*finalists, champion]
 
     def _config(self, record: Record) -> Config:
         return Config.from_dict(record.template, record.config)

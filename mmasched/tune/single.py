@@ -110,10 +110,9 @@ class Run:
             if not isinstance(strategy, str):
                 raise BadInput(f"a strategy is one of {', '.join(search.names())}, not {strategy!r}")
             search.strategy_class(parse_strategy(strategy)[0])
-        journal = Journal(log)
         machine, made = machine_and_runner(target, runner, threads, seed)
         try:
-            yield cls(machine, made, journal, strategy, seed, progress or Progress())
+            yield cls(machine, made, Journal(log), strategy, seed, progress or Progress())
         finally:
             if made is not runner:
                 made.close()

@@ -58,6 +58,21 @@ def test_finalists_are_measured_again_and_luck_does_not_win(problem, make_runner
     assert result.best.outcome.confirmed
 
 
+def test_a_new_contender_meets_the_confirmed_winner_side_by_side(problem, make_runner, tmp_path):
+    path = tmp_path / "log.jsonl"
+    old = run(problem, make_runner(), 10, log=path).best
+    later = make_runner()
+    new = run(problem, later, 200, log=path).best
+    assert new.cost < old.cost / 1.1
+    assert old.config in later.confirmed[0] and new.config in later.confirmed[0]
+
+
+def test_a_bad_target_leaves_no_log_behind(problem, tmp_path):
+    with pytest.raises(BadInput):
+        tune(problem, "x86/avx3", 5, log=tmp_path / "log.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_finalist_that_fails_when_confirmed_is_out(problem, make_runner):
     best = Config("t", {"m": 16, "n": 4, "k": 8, "pack": True})
     runner = make_runner(confirm_act=lambda config: "wrong_result" if config == best else "correct")
