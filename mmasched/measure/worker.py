@@ -112,11 +112,7 @@ class Worker:
         process = _Process(self.cores, self.limits.memory_bytes())
         self._process, self._jobs = process, 1
         self.starts += 1
-        setup = {
-            "module": self.module,
-            "path": [os.path.abspath(place) for place in sys.path],
-            "pythonpath": os.environ.get("PYTHONPATH"),
-        }
+        setup = {"module": self.module, "path": [os.path.abspath(place) for place in sys.path]}
         try:
             wire.send(process.write, pickle.dumps(setup))
             answer = process.answer(self.limits.start)
@@ -159,7 +155,8 @@ class _Process:
                 stdout=self._output,
                 stderr=self._output,
                 start_new_session=True,
-                cwd="/",  # Python looks for modules there: not in a folder where someone keeps a numpy.py.
+                # Where `-m` finds mmasched, and not in a folder where someone keeps a numpy.py.
+                cwd=_PACKAGE_ROOT,
                 env=_environment(len(cores)),
             )
         os.close(child_read)
@@ -201,18 +198,12 @@ class _Process:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Ours, with mmasched importable and the libraries told to stay on the cores given.
+    """Ours, with the libraries told to stay on the cores given: they take such settings from nowhere else.
 
     TVM would otherwise bind its pool to cores 0, 1, ..., whatever this process is confined to.
     """
-    paths = [_PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "TVM_NUM_THREADS": str(threads),
-        "TVM_BIND_THREADS": "0",
-        "OMP_NUM_THREADS": str(threads),
-    }
+    counts = dict.fromkeys(("TVM_NUM_THREADS", "OMP_NUM_THREADS"), str(threads))
+    return {**os.environ, **counts, "TVM_BIND_THREADS": "0"}
 
 
 def _limit(process_id: int, kind: int, value: int) -> None:

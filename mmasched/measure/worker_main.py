@@ -68,19 +68,12 @@ class _Phase:
 
 def _set_up(setup: dict[str, Any]) -> Any:
     sys.path[:] = setup["path"]
-    _restore("PYTHONPATH", setup["pythonpath"])
+    os.chdir("/")
     module = importlib.import_module(setup["module"])
     prepare = getattr(module, "prepare", None)
     if prepare is not None:
         prepare()
     return module
-
-
-def _restore(variable: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(variable, None)
-    else:
-        os.environ[variable] = value
 
 
 def _run(function: Any, job: dict[str, Any], phase: _Phase) -> dict[str, Any]:

@@ -52,14 +52,15 @@ def test_one_process_serves_many_jobs(worker):
     assert worker.starts == 1
 
 
-def test_where_and_how_the_worker_lives(worker, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+def test_where_and_how_the_worker_lives(worker, monkeypatch, tmp_path):
+    (tmp_path / "numpy.py").write_text("raise SystemExit('not the real one')")
+    monkeypatch.chdir(tmp_path)
     facts = call(worker, "about")["resources"]
     assert facts["affinity"] == available_cores()[:1]
     assert facts["session"] == facts["pid"] == worker.process_id
     assert facts["core"] == 0
     assert facts["prepared"] == [facts["pid"]]
-    assert facts["pythonpath"] == "/nowhere"
+    assert facts["folder"] == "/"
     assert facts["path"] == [os.path.abspath(place) for place in sys.path]
     assert sorted(os.sched_getaffinity(0)) == available_cores()
 

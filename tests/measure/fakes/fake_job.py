@@ -80,7 +80,7 @@ def act(name, job):
         facts = {
             "affinity": sorted(os.sched_getaffinity(0)),
             "path": sys.path,
-            "pythonpath": os.environ.get("PYTHONPATH"),
+            "folder": os.getcwd(),
             "session": os.getsid(0),
             "pid": os.getpid(),
             "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
