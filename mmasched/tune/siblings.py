@@ -13,9 +13,7 @@ from mmasched.errors import MmaschedError
 from mmasched.log import Record, matching, standing
 from mmasched.measure import to_outcome
 from mmasched.problem import Conv2d
-from mmasched.search import Observation
-from mmasched.search.base import PriorSample
-from mmasched.search.prior import prior_samples
+from mmasched.search import Observation, PriorSample
 from mmasched.tune.subject import Subject
 
 MOST_SIBLINGS = 3
@@ -24,6 +22,8 @@ FEWEST_RECORDS = 8
 
 def prior_for(subject: Subject, records: Iterable[Record], kind: str) -> list[PriorSample]:
     """What the nearest siblings with enough records on the same machine taught; empty when there are none."""
+    from mmasched.search.prior import prior_samples  # Brings xgboost along.
+
     machine = subject.machine
     by_key: dict[str, list[Record]] = {}
     for record in matching(records, None, machine.target, machine.chip, machine.threads):
