@@ -101,38 +101,47 @@ def tiles_fit(problem: Conv2d, values: Values, site: Site) -> bool:
     return operand_registers(values["tile_m"], values["vectors"]) is not None
 
 
-def tile_counts(problem: Conv2d, values: Values, site: Site) -> tuple[int, int]:
-    """Register tiles along the pixels and along the channels of a group."""
-    pixels = Pixels(problem, values["input"])
-    size = min(values.get("tile_w", 16), pixels.length)
-    blocks = PixelBlocks(pixels, size).count
-    depth = values["tile_m"] if "tile_m" in values else values["tile_h"]
-    channels = problem.out_channels // problem.groups
-    return -(-blocks // depth), -(-channels // (values["vectors"] * site.lanes))
+ALL = 4096  # the value of a cache block that holds every tile
 
 
 def make_dense_constraints(pixel_knobs: tuple[str, ...]) -> dict[str, Any]:
     """The constraints that read the tile's pixel knobs, whose names differ between the templates."""
 
+    def block_count(problem: Conv2d, values: Values) -> int:
+        pixels = Pixels(problem, values["input"])
+        return PixelBlocks(pixels, min(values.get("tile_w", 16), pixels.length)).count
+
     @constraint("input", *pixel_knobs)
     def blocks_within_output(problem: Conv2d, values: Values, site: Site) -> bool:
         """A register tile has no more pixel blocks than the output."""
-        pixels = Pixels(problem, values["input"])
-        return values[pixel_knobs[-1]] <= PixelBlocks(pixels, min(values.get("tile_w", 16), pixels.length)).count
+        return values[pixel_knobs[-1]] <= block_count(problem, values)
 
-    @constraint("input", *pixel_knobs, "vectors", "block_m", "block_n", "block_order", "tile_order")
-    def cache_blocks_distinct(problem: Conv2d, values: Values, site: Site) -> bool:
-        """Of the cache blocks that amount to the same loops only one is kept."""
-        m, n = tile_counts(problem, values, site)
-        block_m, block_n = values["block_m"], values["block_n"]
-        whole_m, whole_n = block_m >= m, block_n >= n
-        if (whole_m and block_m != 4096) or (whole_n and block_n != 4096):
-            return False
-        if whole_m and whole_n and values["block_order"] != "mn":
-            return False
-        return not (block_m == 1 and block_n == 1 and values["tile_order"] != "mn")
+    @constraint("input", *pixel_knobs, "block_m")
+    def pixel_cache_blocks_distinct(problem: Conv2d, values: Values, site: Site) -> bool:
+        """A cache block that would hold every pixel tile is written as all."""
+        tiles = -(-block_count(problem, values) // values[pixel_knobs[-1]])
+        return values["block_m"] == ALL or values["block_m"] < tiles
 
-    return {"blocks_within_output": blocks_within_output, "cache_blocks_distinct": cache_blocks_distinct}
+    return {f.__name__: f for f in (blocks_within_output, pixel_cache_blocks_distinct)}
+
+
+@constraint("vectors", "block_n")
+def channel_cache_blocks_distinct(problem: Conv2d, values: Values, site: Site) -> bool:
+    """A cache block that would hold every channel tile is written as all."""
+    tiles = -(-(problem.out_channels // problem.groups) // (values["vectors"] * site.lanes))
+    return values["block_n"] == ALL or values["block_n"] < tiles
+
+
+@constraint("block_m", "block_n", "block_order")
+def block_order_used(problem: Conv2d, values: Values, site: Site) -> bool:
+    """With a single cache block its order makes no difference."""
+    return not (values["block_m"] == ALL and values["block_n"] == ALL) or values["block_order"] == "mn"
+
+
+@constraint("block_m", "block_n", "tile_order")
+def tile_order_used(problem: Conv2d, values: Values, site: Site) -> bool:
+    """With a single tile per cache block its order makes no difference."""
+    return not (values["block_m"] == 1 and values["block_n"] == 1) or values["tile_order"] == "mn"
 
 
 @constraint("input", "unroll")
@@ -183,7 +192,8 @@ def depthwise_accumulators_fit(problem: Conv2d, values: Values, site: Site) -> b
 SHARED = {
     f.__name__: f
     for f in (multiply_available, multiply_exact, input_reachable, copy_is_affordable, vectors_within_channels,
-              unroll_within_run, parallel_axis_used)  # fmt: skip
+              channel_cache_blocks_distinct, block_order_used, tile_order_used, unroll_within_run,
+              parallel_axis_used)  # fmt: skip
 }
 VECTOR = {
     **SHARED, **make_dense_constraints(("tile_w", "tile_h")),

@@ -1,0 +1,1 @@
+"""Networks as machine code: planning, building, running, saving."""

@@ -1,0 +1,140 @@
+"""compile(model): import, look schedules up, plan, generate, build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+
+from mmasched.build import compile_module
+from mmasched.build.candidate import prepare_machine
+from mmasched.deploy.compiled import CompiledNetwork, Layout, Port, Stretch
+from mmasched.deploy.glue import HANDLERS
+from mmasched.deploy.module import Offsets, build_module, io_names
+from mmasched.deploy.planner import Plan, Planner
+from mmasched.deploy.records import records_for
+from mmasched.deploy.schedules import Schedules
+from mmasched.deploy.steps import HostStep, KernelStep
+from mmasched.deploy.storage import ALIGNMENT, Lifetime, assign_offsets
+from mmasched.errors import Unsupported
+from mmasched.hardware import Hardware, Target, hardware
+from mmasched.measure.affinity import check_threads
+from mmasched.network import load_graph
+from mmasched.network.fuse import fuse
+from mmasched.network.graph import Graph
+from mmasched.templates.x86.spec import round_up
+
+
+def compile(
+    model: str | Path | Graph, target: str | Target = "native", log: Any = None, threads: int | None = None
+) -> CompiledNetwork:
+    """Build a quantized network with the best recorded schedule of each convolution.
+
+    model: an ONNX file (QDQ or QOperator) or a Graph. log: a log, a path or several of them; the records that ship with
+    the project are used besides. threads: cores to run on, those of this process by default; records of another number
+    do not count. Raises BadInput, Missing or Unsupported in one sentence for a model that cannot be compiled.
+    """
+    chip = hardware(Target.parse(str(target)) if not isinstance(target, Target) else target)
+    if chip.target.family != "x86":
+        raise Unsupported(f"networks are compiled for x86 targets so far, not for {chip.target}: use native or x86/*")
+    count = check_threads(threads)
+    graph = fuse(model if isinstance(model, Graph) else load_graph(model))
+    schedules = Schedules(records_for(log), chip, count)
+    plan = Planner(graph, schedules, HANDLERS).run()
+    return assemble(plan, chip, count, tuple(schedules.untuned.values()))
+
+
+def assemble(plan: Plan, chip: Hardware, threads: int, untuned: tuple[Any, ...]) -> CompiledNetwork:
+    """Lay memory out, build the module and load it."""
+    segments, sequence = _segments(plan)
+    offsets, arena_bytes = _arena(plan)
+    blob_offsets, blob = _blob(plan)
+    graph = plan.graph
+    ports = {name: Port(name, graph.tensors[name].shape, graph.tensors[name].dtype) for name in (*graph.inputs, *graph.outputs)}
+    direct = frozenset(
+        m.name for steps in segments.values() for s in steps for m in s.arguments if m.space in ("input", "output")
+    )
+    io_bytes = {name: _port_bytes(ports[name]) for name in direct}
+    module = build_module(segments, Offsets(offsets, blob_offsets), max(arena_bytes, 1), len(blob), io_bytes, threads)
+    library = compile_module(module, chip)
+    prepare_machine(chip, threads)
+    names = set(plan.places)
+    layout = Layout(
+        name=graph.name, target=str(chip.target), chip=chip.chip, threads=threads,
+        inputs=tuple(ports[n] for n in graph.inputs), outputs=tuple(ports[n] for n in graph.outputs),
+        sequence=tuple(sequence), places=plan.places,
+        shapes={n: graph.tensors[n].shape for n in names}, dtypes={n: graph.tensors[n].dtype for n in names},
+        offsets={n: offsets[n] for n in names if n in offsets}, arena_bytes=arena_bytes, direct=direct,
+        constants=graph.constants, untuned=untuned,
+        labels=tuple(f"{s.node}: {s.label}" for s in plan.steps),
+    )  # fmt: skip
+    return CompiledNetwork(layout, library, blob, plan)
+
+
+def _segments(plan: Plan) -> tuple[dict[str, list[KernelStep]], list[Stretch | HostStep]]:
+    segments: dict[str, list[KernelStep]] = {}
+    sequence: list[Stretch | HostStep] = []
+    current: list[KernelStep] = []
+
+    def close() -> None:
+        if current:
+            entry = f"segment{len(segments)}"
+            segments[entry] = list(current)
+            sequence.append(Stretch(entry, tuple(io_names(current))))
+            current.clear()
+
+    for step in plan.steps:
+        if isinstance(step, KernelStep):
+            current.append(step)
+        else:
+            close()
+            sequence.append(step)
+    close()
+    return segments, sequence
+
+
+def _arena(plan: Plan) -> tuple[dict[str, int], int]:
+    """Offsets of tensors and scratch memory; what enters or leaves the network lives throughout."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    scratch: dict[str, int] = {}
+    for number, step in enumerate(plan.steps):
+        touched = [*step.reads, *step.writes, *step.scratch]
+        for name in touched:
+            first.setdefault(name, number)
+            last[name] = number
+        if isinstance(step, KernelStep):
+            scratch.update(step.scratch)
+    for name in plan.graph.inputs:
+        first[name] = 0
+    for name in plan.graph.outputs:
+        last[name] = len(plan.steps)
+    lifetimes = []
+    for name, place in plan.places.items():
+        geometry = (place.shape, place.halo, place.fill) if place.keeps_halo else None
+        lifetimes.append(Lifetime(name, place.bytes, first.get(name, 0), last.get(name, len(plan.steps)), geometry))
+    for name, size in scratch.items():
+        lifetimes.append(Lifetime(name, round_up(size, ALIGNMENT), first[name], last[name]))
+    return assign_offsets(lifetimes)
+
+
+def _blob(plan: Plan) -> tuple[dict[str, int], np.ndarray]:
+    offsets, at = {}, 0
+    for name, values in plan.constants.items():
+        offsets[name] = at
+        at += round_up(values.nbytes, ALIGNMENT)
+    blob = np.zeros(max(at, 1), np.uint8)
+    for name, values in plan.constants.items():
+        blob[offsets[name] : offsets[name] + values.nbytes] = values.reshape(-1).view(np.uint8)
+    return offsets, blob
+
+
+def _port_bytes(port: Port) -> int:
+    return int(np.prod(port.shape, dtype=np.int64)) * np.dtype(port.dtype).itemsize
+
+
+def cpu() -> Any:
+    """TVM's CPU device."""
+    return tvm.cpu()

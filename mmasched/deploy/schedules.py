@@ -1,0 +1,37 @@
+"""Which config each convolution of a network runs: the best record that fits, else the template's default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmasched.log import Record, best_record, matching
+from mmasched.problem import Conv2d
+from mmasched.space import Config
+from mmasched.templates import default_config, space_for
+
+
+@dataclass
+class Schedules:
+    """Looks configs up by problem key, target, chip and threads; remembers which problems had none."""
+
+    records: list[Record]
+    hardware: Any
+    threads: int
+    untuned: dict[str, Conv2d] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        fitting = matching(self.records, None, str(self.hardware.target), self.hardware.chip, self.threads)
+        self._by_key: dict[str, list[Record]] = {}
+        for record in fitting:
+            self._by_key.setdefault(record.problem, []).append(record)
+
+    def find(self, problem: Conv2d) -> Config:
+        """The config for a problem; a recorded one that its space no longer allows does not count."""
+        best = best_record(self._by_key.get(problem.key, ()))
+        if best is not None:
+            config = Config.from_dict(best.template, best.config)
+            if not space_for(problem, self.hardware, self.threads).violated(config):
+                return config
+        self.untuned.setdefault(problem.key, problem)
+        return default_config(problem, self.hardware, self.threads)
