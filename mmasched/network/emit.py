@@ -94,6 +94,15 @@ class Emitter:
         except MmaschedError as error:
             raise type(error)(f"node {node!r}: {error}") from None
 
+    @staticmethod
+    def _check_weights(node: str, problem: Conv2d, weight: np.ndarray) -> np.ndarray:
+        if weight.shape != problem.weight_shape:
+            raise BadInput(
+                f"node {node!r} has weights of shape {weight.shape} (output channels, kernel, input channels of a "
+                f"group) and an input that needs {problem.weight_shape}: check the model's shapes and its batch"
+            )
+        return np.ascontiguousarray(weight)
+
     def _accumulators(self, output: str, shape: tuple[int, ...], x: View, weights: Weights) -> Tensor:
         scale = np.asarray(np.float32(x.quantization.scale) * np.asarray(weights.scale, np.float32), np.float32)
         return self._declare(Tensor(output, shape, "int32", scale, 0))
@@ -112,7 +121,7 @@ class Emitter:
         problem = self._problem(node, x, weights, out, bounds, shape)
         logical = (batch, problem.out_channels, problem.out_height, problem.out_width)
         y = self.tensor(output, logical, out.dtype, out) if out else self._accumulators(output, logical, x, weights)
-        weight = np.ascontiguousarray(weights.values.transpose(0, 2, 3, 1))
+        weight = self._check_weights(node, problem, weights.values.transpose(0, 2, 3, 1))
         self.nodes.append(QConv(node, (x.tensor.name,), output, problem, weight, weights.bias))
         return y
 
@@ -136,12 +145,14 @@ class Emitter:
         name = output if flat else f"{output}:columns"
         logical = (rows, columns)
         y = self.tensor(name, logical, out.dtype, out) if out else self._accumulators(name, logical, x, weights)
-        weight = np.ascontiguousarray(weights.values.reshape(columns, 1, 1, depth))
+        weight = self._check_weights(node, problem, weights.values[:, None, None])
         self.nodes.append(QGemm(node, (x.tensor.name,), name, problem, weight, weights.bias))
         return y if flat else self.reshape(f"{node}:unfold", output, y, (*leading, columns))
 
     def add(self, node: str, output: str, a: View, b: View, out: Quantization, bounds=UNBOUNDED) -> Tensor:
         """QLinearAdd, broadcasting."""
+        if _repeats_along_rows(a.tensor.shape, b.tensor.shape):
+            a, b = b, a  # ONNX Runtime has no kernel for a repeated first operand and exchanges the two
         qa, qb = a.quantization, b.quantization
         parameters = arithmetic.add_parameters(
             qa.scale, qa.zero_point, qb.scale, qb.zero_point, out.scale, out.zero_point
@@ -174,8 +185,10 @@ class Emitter:
     def average_pool(
         self, node: str, output: str, x: View, window: Window, count_include_pad: bool, out: Quantization
     ) -> Tensor:
-        """QLinearAveragePool."""
+        """QLinearAveragePool; where one window covers the image ONNX Runtime takes its global average instead."""
         batch, channels, height, width = x.tensor.shape
+        if window.kernel == (height, width) and not any(window.padding):
+            return self.global_average_pool(node, output, x, out)
         y = self.tensor(output, (batch, channels, *window.output_size(height, width)), out.dtype, out)
         q = x.quantization
         self.nodes.append(
@@ -263,3 +276,12 @@ class Emitter:
         names = tuple("" if t is None else t.name for t in inputs)
         self.nodes.append(HostOp(node, names, output, op_type, attributes))
         return y
+
+
+def _repeats_along_rows(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether broadcasting repeats an element of `a` in each innermost run of the result."""
+    for axis in range(1, max(len(a), len(b)) + 1):
+        sizes = [shape[-axis] if axis <= len(shape) else 1 for shape in (a, b)]
+        if max(sizes) > 1:
+            return sizes[0] == 1
+    return False

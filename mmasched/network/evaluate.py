@@ -23,10 +23,15 @@ def evaluate(graph: g.Graph, feeds: Mapping[str, np.ndarray], *, intermediates: 
     for node in graph.nodes:
         arrays = [values[name] if name else None for name in node.inputs]
         tensor = graph.tensors[node.output]
-        result = _COMPUTE[type(node)](node, tensor, *arrays)
-        values[node.output] = np.ascontiguousarray(result, tensor.dtype).reshape(tensor.shape)
+        values[node.output] = compute(node, tensor, *arrays)
     wanted = [node.output for node in graph.nodes] if intermediates else []
     return {name: values[name] for name in (*wanted, *graph.outputs)}
+
+
+def compute(node: g.Node, tensor: g.Tensor, *arrays: np.ndarray | None) -> np.ndarray:
+    """The array of one node; `tensor` describes it, `arrays` are its inputs in order (None for one left out)."""
+    result = _COMPUTE[type(node)](node, tensor, *arrays)
+    return np.ascontiguousarray(result, tensor.dtype).reshape(tensor.shape)
 
 
 def check_feeds(graph: g.Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -186,6 +186,12 @@ def _quantized_softmax(attributes: Attributes, x: np.ndarray) -> np.ndarray:
     )
 
 
+def _batch_normalization(attributes: Attributes, x, scale, bias, mean, variance) -> np.ndarray:
+    shape = [1, -1] + [1] * (x.ndim - 2)
+    factor = scale / np.sqrt(variance + x.dtype.type(attributes.get("epsilon", 1e-5)))
+    return (x - mean.reshape(shape)) * factor.reshape(shape) + bias.reshape(shape)
+
+
 def _window(attributes: Attributes) -> Window:
     return Window(*(tuple(attributes[name]) for name in ("kernel", "stride", "padding", "dilation")))
 
@@ -237,6 +243,7 @@ OPERATORS: dict[str, Callable[..., np.ndarray]] = {
     "Equal": _plain(np.equal), "Less": _plain(np.less), "Greater": _plain(np.greater), "Not": _plain(np.logical_not),
     "Where": _plain(np.where), "ConstantOfShape": _constant_of_shape,
     "Range": _plain(lambda start, limit, delta: np.arange(start, limit, delta, dtype=start.dtype)),
+    "BatchNormalization": _batch_normalization,
     "MaxPool": _max_pool, "AveragePool": _average_pool, "QLinearSoftmax": _quantized_softmax,
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ from .onnx_file import OnnxModel, OnnxNode
 from .operands import Quantization, View, Weights
 
 INTEGERS = ("uint8", "int8")
+SAME_SCALE = 1e-2  # relative: files have scales that were rounded in other ways than ONNX Runtime's product
 Handler = Callable[["Importer", OnnxNode], Any]
 
 
@@ -165,8 +166,10 @@ class Importer:
         if np.unique(packed.zero_point).size != 1:
             raise Unsupported(f"{node} has a weight zero point per channel: quantize its weights symmetrically")
         if isinstance(bias, Packed):
-            # ONNX Runtime takes an int32 bias as it is, in units of x_scale * w_scale, without a look at its own scale.
-            bias = bias.values if bias.values.dtype == np.int32 else bias.floats()
+            # An int32 bias is in units of x_scale * w_scale already, unless it states quite another scale.
+            unit = np.float64(x_scale) * packed.scale
+            usable = bias.values.dtype == np.int32 and np.allclose(bias.scale, unit, rtol=SAME_SCALE, atol=0)
+            bias = bias.values if usable else bias.floats()
         if bias is not None and not isinstance(bias, np.ndarray):
             raise Unsupported(f"{node} computes its bias at run time: make it a constant")
         if bias is not None:
@@ -180,6 +183,10 @@ class Importer:
     def fallback(self, node: OnnxNode) -> Value:
         """Folds a node of constants; otherwise computes it on the host, in float where operands are dequantized."""
         if node.domain or node.op_type not in host_ops.OPERATORS:
+            if node.op_type == "DynamicQuantizeLinear":
+                raise Unsupported(
+                    f"{node} computes scales at run time: quantize statically (mmasched.network.quantize)"
+                )
             domain = f" of {node.domain}" if node.domain else ""
             raise Unsupported(
                 f"the operator {node.op_type}{domain} (node {node.name!r}) is not supported: export the model without "

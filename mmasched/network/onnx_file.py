@@ -81,7 +81,7 @@ def _load(path: Path):
         raise Missing(f"{path} does not exist: give the path of an ONNX model")
     broken = BadInput(f"{path} is not an ONNX model, or it is truncated: export or copy it again")
     try:
-        model = onnx.load_model(path, load_external_data=False)
+        model = onnx.load_model(path, format="protobuf", load_external_data=False)
     except (DecodeError, UnicodeDecodeError, ValueError):
         raise broken from None
     if not model.graph.node or not model.graph.output:
@@ -90,6 +90,8 @@ def _load(path: Path):
         onnx.load_external_data_for_model(model, str(path.parent))
     except (OSError, onnx.checker.ValidationError):
         raise Missing(f"the external weights of {path} are absent or damaged: copy them next to it") from None
+    for value in model.graph.output:
+        value.type.tensor_type.shape.SetInParent()  # the checker insists on one, ONNX Runtime and this import do not
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:

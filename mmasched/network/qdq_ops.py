@@ -35,9 +35,9 @@ def quantize_linear(i: Importer, node: OnnxNode) -> Value:
         return _quantize_constant(i, node, x.floats() if isinstance(x, Packed) else x)
     out = i.quantization(node, 1, 2)
     if isinstance(x, View):
-        return (
-            x.tensor if x.quantization == out else table_of(node.name, x, lambda v: v).quantized(i.emitter, output, out)
-        )
+        if x.quantization == out:
+            return x.tensor
+        x = table_of(node.name, x, lambda values: values)
     if isinstance(x, Lazy):
         return x.quantized(i.emitter, output, out)
     return i.emitter.quantize(node.name, output, x, out)
@@ -186,20 +186,33 @@ def pool(i: Importer, node: OnnxNode) -> Value:
     x = i.operand(node, 0)
     if isinstance(x, np.ndarray):
         return NotImplemented
-    if not isinstance(x, View) and not (isinstance(x, Tensor) and x.is_quantized):
-        x = i.tensor(node.inputs[0])
-    tensor = x.tensor if isinstance(x, View) else x
-    shape = window(node.name, node.attributes, tensor.shape)
-    include_pad = bool(node.attributes.get("count_include_pad", 0))
+    output = node.outputs[0]
+    if node.op_type == "MaxPool":
+        # Quantizing is monotone: the maximum may as well be taken afterwards.
+        if isinstance(x, Lazy):
+            return LazyMove(node.name, x, lambda name, tensor: _max_pooled(i, node, name, tensor))
+        if isinstance(x, View):
+            return View(_max_pooled(i, node, f"{output}:quantized", x.tensor), x.quantization)
+        return _max_pooled(i, node, output, i.tensor(node.inputs[0]))
     if isinstance(x, View):
-        if node.op_type == "AveragePool" and shape.dilation == (1, 1):
-            return LazyAverage(node.name, x, shape, include_pad)
-        if node.op_type == "MaxPool":
-            return View(i.emitter.max_pool(node.name, f"{node.outputs[0]}:quantized", x, shape), x.quantization)
-    if node.op_type == "MaxPool" and tensor.dtype in INTEGERS:
-        return i.emitter.max_pool(node.name, node.outputs[0], View(tensor, Quantization.of(tensor)), shape)
-    attributes = {**asdict(shape), "count_include_pad": include_pad}
-    return i.emitter.host(node.name, node.outputs[0], node.op_type, attributes, [i.tensor(node.inputs[0])])
+        shape = window(node.name, node.attributes, x.tensor.shape)
+        if shape.dilation == (1, 1):
+            return LazyAverage(node.name, x, shape, _includes_pad(node))
+    tensor = i.tensor(node.inputs[0])
+    shape = window(node.name, node.attributes, tensor.shape)
+    attributes = {**asdict(shape), "count_include_pad": _includes_pad(node)}
+    return i.emitter.host(node.name, output, "AveragePool", attributes, [tensor])
+
+
+def _includes_pad(node: OnnxNode) -> bool:
+    return bool(node.attributes.get("count_include_pad", 0))
+
+
+def _max_pooled(i: Importer, node: OnnxNode, output: str, x: Tensor) -> Tensor:
+    shape = window(node.name, node.attributes, x.shape)
+    if x.dtype in INTEGERS:
+        return i.emitter.max_pool(node.name, output, View(x, Quantization.of(x)), shape)
+    return i.emitter.host(node.name, output, "MaxPool", asdict(shape), [x])
 
 
 def global_average(i: Importer, node: OnnxNode) -> Value:

@@ -41,7 +41,8 @@ def qlinear_conv(i: Importer, node: OnnxNode) -> Value:
 
 def _integer_operands(i: Importer, node: OnnxNode, axis: int) -> tuple[View, Packed]:
     points = i.constant(node, 2, "zero point")
-    x = i.view(node, 0, Quantization(np.float32(1), int(points.reshape(())) if points is not None else 0, ""))
+    points = np.zeros((), np.uint8) if points is None else points
+    x = i.view(node, 0, Quantization(np.float32(1), int(points.reshape(())), points.dtype.name))
     values, w_points = i.constant(node, 1, "weights"), i.constant(node, 3, "weight zero point")
     w_points = np.zeros((), values.dtype) if w_points is None else w_points
     return x, Packed(values, np.ones((), np.float32), w_points, axis)

@@ -33,7 +33,7 @@ def _moved(i: Importer, node: OnnxNode, output: str, x: Tensor) -> Tensor:
     if node.op_type == "Transpose":
         permutation = tuple(node.attributes.get("perm", range(len(x.shape))[::-1]))
         return i.emitter.transpose(node.name, output, x, permutation)
-    if node.op_type in ("Resize", "Upsample"):
+    if node.op_type == "Resize":
         return _resized(i, node, output, x)
     # A dry run on cheap strided zeros gives the new shape and all the complaints.
     zeros = np.broadcast_to(np.zeros((), x.dtype), x.shape)
@@ -85,6 +85,33 @@ def rearrange(i: Importer, node: OnnxNode) -> Value:
     return results
 
 
+def pad(i: Importer, node: OnnxNode) -> Value:
+    """Pad with a constant that the integers can express exactly: on the integers."""
+    x = i.operand(node, 0)
+    if not isinstance(x, View) or node.attributes.get("mode", "constant") != "constant":
+        return NotImplemented
+    value, q = i.constant(node, 2, "padding value"), x.quantization
+    value = np.zeros((), np.float32) if value is None else value.reshape(())
+    code = q.quantize(value)
+    if q.dequantize(code) != value:
+        return NotImplemented
+    output = f"{node.outputs[0]}:quantized"
+    axes = [i.emitter.constant(node.inputs[3], i.constant(node, 3, "axes"))] if len(node.inputs) > 3 else []
+    operands = [
+        x.tensor,
+        i.emitter.constant(f"{output}:widths", i.constant(node, 1, "padding")),
+        i.emitter.constant(f"{output}:value", code),
+        *axes,
+    ]
+    return View(
+        i.emitter.host(
+            node.name, output, "Pad", dict(node.attributes), operands,
+            lambda name, shape, dtype: i.emitter.tensor(name, shape, dtype, q),
+        ),
+        q,
+    )  # fmt: skip
+
+
 def shape_of(i: Importer, node: OnnxNode) -> Value:
     """Shape is a constant: every input is static."""
     x = i.operand(node, 0)
@@ -104,6 +131,7 @@ HANDLERS: dict[str, Handler] = {
     "Shape": shape_of,
     "Constant": constant,
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"), move),
-    **dict.fromkeys(("Transpose", "Resize", "Upsample"), move),
+    **dict.fromkeys(("Transpose", "Resize"), move),
+    "Pad": pad,
     **dict.fromkeys(("Slice", "Split", "Gather", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"), rearrange),
 }
