@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tvm
 
 from mmasched.build import compile_module
 from mmasched.build.candidate import prepare_machine
@@ -70,7 +69,7 @@ def assemble(plan: Plan, chip: Hardware, threads: int, untuned: tuple[Any, ...])
         constants=graph.constants, untuned=untuned,
         labels=tuple(f"{s.node}: {s.label}" for s in plan.steps),
     )  # fmt: skip
-    return CompiledNetwork(layout, library, blob, plan)
+    return CompiledNetwork(layout, library, blob)
 
 
 def _segments(plan: Plan) -> tuple[dict[str, list[KernelStep]], list[Stretch | HostStep]]:
@@ -133,8 +132,3 @@ def _blob(plan: Plan) -> tuple[dict[str, int], np.ndarray]:
 
 def _port_bytes(port: Port) -> int:
     return int(np.prod(port.shape, dtype=np.int64)) * np.dtype(port.dtype).itemsize
-
-
-def cpu() -> Any:
-    """TVM's CPU device."""
-    return tvm.cpu()

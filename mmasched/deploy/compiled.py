@@ -63,10 +63,9 @@ class CompiledNetwork:
     One network is for one caller at a time.
     """
 
-    def __init__(self, layout: Layout, module: tvm.runtime.Module, blob: np.ndarray, artifact: Any):
+    def __init__(self, layout: Layout, module: tvm.runtime.Module, blob: np.ndarray):
         self.layout = layout
-        self._artifact = artifact
-        self._module = module
+        self.module, self.blob = module, blob
         self._arena = tvm.runtime.empty((max(layout.arena_bytes, 1),), "uint8")
         self._bytes = np.from_dlpack(self._arena)
         self._bytes[:] = 0
@@ -80,7 +79,6 @@ class CompiledNetwork:
         }
         self._tensors = {name: tvm.runtime.from_dlpack(flat) for name, (flat, _) in self._buffers.items()}
         self._calls = [self._bind(item) for item in layout.sequence]
-        self._plain = all(isinstance(item, Stretch) for item in layout.sequence)
 
     @property
     def untuned(self) -> tuple[Conv2d, ...]:
@@ -128,7 +126,7 @@ class CompiledNetwork:
         stretches = [item for item in self.layout.sequence if isinstance(item, Stretch)]
         total = 0.0
         for stretch in stretches:
-            evaluator = self._module.time_evaluator(stretch.entry, tvm.cpu(), number=calls, repeat=1)
+            evaluator = self.module.time_evaluator(stretch.entry, tvm.cpu(), number=calls, repeat=1)
             total += evaluator(self._arena, self._blob, *(self._tensors[name] for name in stretch.io)).mean * calls
         return total
 
@@ -146,14 +144,13 @@ class CompiledNetwork:
 
     def _bind(self, item: Stretch | HostStep) -> Any:
         if isinstance(item, Stretch):
-            function = self._module[item.entry]
+            function = self.module[item.entry]
             arguments = (self._arena, self._blob, *(self._tensors[name] for name in item.io))
             return lambda values: function(*arguments)
         return lambda values: self._host(item, values)
 
     def _host(self, step: HostStep, values: dict[str, np.ndarray]) -> None:
-        arrays = [self._fetch(name, values) for name in step.reads]
-        result = step.compute(*arrays)
+        result = step.compute({name: self._fetch(name, values) for name in step.reads})
         name = step.writes[0]
         values[name] = result
         if name in self.layout.places:

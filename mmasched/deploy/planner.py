@@ -14,7 +14,6 @@ from mmasched.deploy.schedules import Schedules
 from mmasched.deploy.steps import HostStep, KernelStep, Memory, Step
 from mmasched.deploy.storage import Halo, Place
 from mmasched.network import graph as g
-from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates import Program, generate
 from mmasched.templates.x86.geometry import DIRECT, IM2COL, PAD, Pixels
@@ -189,19 +188,4 @@ class Planner:
 
     def _host(self, node: g.Node) -> None:
         """Whatever has no kernel is computed in NumPy between two stretches of kernels."""
-        from mmasched.network.evaluate import compute
-
-        tensor = self.tensor(node.output)
-        reads = tuple(name for name in node.inputs if name)
-        given = tuple(bool(name) for name in node.inputs)
-
-        def call(*arrays: np.ndarray) -> np.ndarray:
-            values = iter(arrays)
-            return compute(node, tensor, *(next(values) if present else None for present in given))
-
-        self.add(HostStep(type(node).__name__, call, reads, (node.output,), {}, node.name))
-
-
-def problems_of(graph: g.Graph) -> list[tuple[str, Conv2d]]:
-    """Node names and problems of all convolutions and fully connected layers, in order."""
-    return [(n.name, n.problem) for n in graph.nodes if isinstance(n, g.QConv | g.QGemm)]
+        self.add(HostStep(node, self.tensor(node.output)))

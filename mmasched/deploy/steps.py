@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from tvm import tirx
+
+from mmasched.network import graph as g
+from mmasched.network.evaluate import compute
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,39 @@ class KernelStep:
 
 @dataclass(frozen=True, eq=False)
 class HostStep:
-    """A step computed in NumPy between two stretches of kernels: arrays of the `reads` in logical (NCHW) order to one."""
+    """A node computed in NumPy between two stretches of kernels; `tensor` describes its output."""
 
-    label: str
-    compute: Callable[..., np.ndarray]
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    scratch: Mapping[str, int] = ()  # type: ignore[assignment]
-    node: str = ""
+    operator: g.Node
+    tensor: g.Tensor
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Tensors it needs."""
+        return tuple(name for name in self.operator.inputs if name)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The tensor it makes."""
+        return (self.operator.output,)
+
+    @property
+    def scratch(self) -> Mapping[str, int]:
+        """Host steps need no scratch memory."""
+        return {}
+
+    @property
+    def label(self) -> str:
+        """What is computed."""
+        return f"{type(self.operator).__name__} (NumPy)"
+
+    @property
+    def node(self) -> str:
+        """The node's name."""
+        return self.operator.name
+
+    def compute(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The output for arrays by tensor name, all in logical (NCHW) order."""
+        return compute(self.operator, self.tensor, *(arrays[name] if name else None for name in self.operator.inputs))
 
 
 Step = KernelStep | HostStep

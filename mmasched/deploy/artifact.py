@@ -1,0 +1,194 @@
+"""A compiled network as one file: a zip of the shared library, the weights, and JSON that says how to run them.
+
+Nothing in it is unpickled or evaluated; the library is machine code for the chip it names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+
+from mmasched.build.candidate import prepare_machine
+from mmasched.deploy.compiled import CompiledNetwork, Layout, Port, Stretch
+from mmasched.deploy.steps import HostStep
+from mmasched.deploy.storage import Place
+from mmasched.errors import BadInput, Missing, MmaschedError, Unsupported
+from mmasched.hardware import hardware, runs_here
+from mmasched.network import graph as g
+from mmasched.problem import Conv2d
+
+SCHEMA = 1
+LIBRARY, BLOB, MANIFEST, ARRAYS = "network.so", "weights.npy", "manifest.json", "arrays.npz"
+
+
+def save(network: CompiledNetwork, path: str | Path) -> None:
+    """Write the artifact. Raises BadInput for a path that cannot be written, Missing without a linker."""
+    path = Path(path)
+    arrays: dict[str, np.ndarray] = {}
+    manifest = {"schema": SCHEMA, **_layout_to_json(network.layout, arrays)}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            library = Path(folder) / LIBRARY
+            try:
+                network.module.export_library(str(library))
+            except Exception as error:
+                raise Missing(
+                    f"no shared library could be linked for {path}: install a C++ compiler (apt install g++)"
+                ) from error
+            # Written beside the goal and moved there, so that a crash leaves no half artifact.
+            partial = path.with_name(path.name + ".partial")
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+                archive.write(library, LIBRARY)
+                archive.writestr(BLOB, _npy(network.blob))
+                archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
+                archive.writestr(ARRAYS, _npz(arrays))
+            partial.replace(path)
+    except OSError as error:
+        raise BadInput(f"the artifact {path} cannot be written: {error.strerror or error}") from error
+
+
+def load(path: str | Path) -> CompiledNetwork:
+    """Read an artifact that `CompiledNetwork.save` wrote.
+
+    Raises Missing if the file is absent, BadInput if it is no artifact or of a newer schema, Unsupported if it was
+    compiled for instructions that this machine does not have.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise Missing(f"there is no artifact {path}: make one with mmasched compile MODEL.onnx -o {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read(MANIFEST))
+            if manifest.get("schema", 0) > SCHEMA:
+                raise BadInput(
+                    f"{path} has artifact schema {manifest['schema']}, this version reads up to {SCHEMA}: update mmasched"
+                )
+            arrays = dict(np.load(io.BytesIO(archive.read(ARRAYS)), allow_pickle=False))
+            blob = np.load(io.BytesIO(archive.read(BLOB)), allow_pickle=False)
+            library = archive.read(LIBRARY)
+        layout = _layout_from_json(manifest, arrays)
+    except MmaschedError:
+        raise
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError) as error:
+        raise BadInput(f"{path} is no artifact of mmasched, or a damaged one: compile the model again") from error
+    if not runs_here(layout.target):
+        raise Unsupported(
+            f"{path} was compiled for {layout.target}, whose instructions this machine lacks: compile it for native"
+        )
+    chip = hardware(layout.target)
+    prepare_machine(chip, layout.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / LIBRARY
+        file.write_bytes(library)
+        module = tvm.runtime.load_module(str(file))
+    return CompiledNetwork(layout, module, blob)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+# ---- JSON
+
+
+def _layout_to_json(layout: Layout, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    sequence = []
+    for item in layout.sequence:
+        if isinstance(item, Stretch):
+            sequence.append({"entry": item.entry, "io": item.io})
+        else:
+            sequence.append({"node": _node_to_json(item.operator, arrays), "tensor": _encode(item.tensor, arrays)})
+    return {
+        "name": layout.name, "target": layout.target, "chip": layout.chip, "threads": layout.threads,
+        "inputs": [dataclasses.asdict(p) for p in layout.inputs],
+        "outputs": [dataclasses.asdict(p) for p in layout.outputs],
+        "sequence": sequence,
+        "places": {name: dataclasses.asdict(place) for name, place in layout.places.items()},
+        "shapes": layout.shapes, "dtypes": layout.dtypes, "offsets": layout.offsets,
+        "arena_bytes": layout.arena_bytes, "direct": sorted(layout.direct),
+        "constants": {name: _encode(value, arrays) for name, value in layout.constants.items()},
+        "untuned": [problem.key for problem in layout.untuned], "labels": layout.labels,
+    }  # fmt: skip
+
+
+def _layout_from_json(raw: dict[str, Any], arrays: dict[str, np.ndarray]) -> Layout:
+    def port(fields: dict[str, Any]) -> Port:
+        return Port(fields["name"], tuple(fields["shape"]), fields["dtype"])
+
+    sequence: list[Stretch | HostStep] = []
+    for item in raw["sequence"]:
+        if "entry" in item:
+            sequence.append(Stretch(item["entry"], tuple(item["io"])))
+        else:
+            sequence.append(HostStep(_node_from_json(item["node"], arrays), g.Tensor(**_decode(item["tensor"], arrays))))
+    return Layout(
+        name=raw["name"], target=raw["target"], chip=raw["chip"], threads=int(raw["threads"]),
+        inputs=tuple(map(port, raw["inputs"])), outputs=tuple(map(port, raw["outputs"])), sequence=tuple(sequence),
+        places={name: Place(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+                for name, fields in raw["places"].items()},
+        shapes={name: tuple(shape) for name, shape in raw["shapes"].items()}, dtypes=raw["dtypes"],
+        offsets=raw["offsets"], arena_bytes=int(raw["arena_bytes"]), direct=frozenset(raw["direct"]),
+        constants={name: _decode(value, arrays) for name, value in raw["constants"].items()},
+        untuned=tuple(Conv2d.from_key(key) for key in raw["untuned"]), labels=tuple(raw["labels"]),
+    )  # fmt: skip
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """JSON for what nodes hold: arrays go to `arrays`, tuples are marked so that they come back as tuples."""
+    if isinstance(value, np.ndarray):
+        key = f"a{len(arrays)}"
+        arrays[key] = value
+        return {"array": key}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(v, arrays) for v in value]}
+    if isinstance(value, list):
+        return [_encode(v, arrays) for v in value]
+    if isinstance(value, dict):
+        return {"dict": {str(k): _encode(v, arrays) for k, v in value.items()}}
+    if dataclasses.is_dataclass(value):
+        return {"dict": {f.name: _encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    raise Unsupported(f"an artifact cannot hold {type(value).__name__} values")
+
+
+def _decode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, list):
+        return [_decode(v, arrays) for v in value]
+    if isinstance(value, dict):
+        ((kind, inner),) = value.items()
+        if kind == "array":
+            return arrays[inner]
+        if kind == "tuple":
+            return tuple(_decode(v, arrays) for v in inner)
+        return {name: _decode(v, arrays) for name, v in inner.items()}
+    return value
+
+
+def _node_to_json(node: g.Node, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {"type": type(node).__name__, "fields": _encode(node, arrays)}
+
+
+def _node_from_json(raw: dict[str, Any], arrays: dict[str, np.ndarray]) -> g.Node:
+    kinds = {kind.__name__: kind for kind in g.Node.__subclasses__()}
+    return kinds[raw["type"]](**_decode(raw["fields"], arrays))
