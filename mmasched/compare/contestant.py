@@ -35,6 +35,12 @@ main(int(sys.argv[2]))
 """
 
 
+def _environment(threads: int) -> dict[str, str]:
+    """Ours, with the libraries' thread pools told their size and left to the cores given (0 threads: as they like)."""
+    limits = {"TVM_NUM_THREADS": str(threads), "TVM_BIND_THREADS": "0", "OMP_NUM_THREADS": str(threads)}
+    return {**os.environ, **limits} if threads else dict(os.environ)
+
+
 class Contestant:
     """A process that holds one prepared convolution; it sleeps on a read unless it is asked.
 
@@ -52,7 +58,7 @@ class Contestant:
         try:
             self._process = subprocess.Popen(
                 [*command, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-                stdout=self._stderr, stderr=self._stderr, start_new_session=True,
+                stdout=self._stderr, stderr=self._stderr, start_new_session=True, env=_environment(len(cores or ())),
             )  # fmt: skip
         except OSError as error:
             ours.close()

@@ -20,6 +20,12 @@ class OwnPeer(Peer):
     modules: ClassVar[tuple[str, ...]] = ("tvm",)
     install: ClassVar[str] = "mmasched"
 
+    def version(self) -> str:
+        """mmasched's version, not TVM's."""
+        from mmasched import __version__
+
+        return __version__
+
     def unsupported(self, problem: Conv2d) -> str | None:
         """Every problem has a config; an invalid one fails while it is built."""
         return None

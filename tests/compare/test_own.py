@@ -1,0 +1,32 @@
+"""mmasched as a contestant beside its peers: the same operands, the same rotation."""
+
+import numpy as np
+import pytest
+
+from mmasched.compare import OwnPeer, compare
+from mmasched.hardware import Target, hardware, runs_here
+from mmasched.problem import Conv2d
+
+pytest.importorskip("tvm", reason="kernels are compiled by TVM: pip install mmasched")
+
+
+@pytest.mark.parametrize("target", ["x86/avx2", "x86/amx"])
+def test_own_kernel_is_exact_in_its_own_process(target: str) -> None:
+    if not runs_here(target):
+        pytest.skip(f"this CPU does not run {target}")
+    from mmasched.templates import space_for
+
+    problem = Conv2d.from_key("conv2d/n1/h9w9/i32o48/k1x1/s1x1/p0.0.0.0/d1x1/g1/x8u/w8s:-127..127/y8u/channel")
+    config = space_for(problem, hardware(target), 1).sample(np.random.default_rng(0))
+    found = compare(problem, [OwnPeer(config, target)], rounds=1)
+    assert not found.absent
+    assert str(found.rows[0].agreement) == "exact" and found.rows[0].name == "mmasched"
+
+
+def test_an_invalid_config_is_absent_with_a_reason() -> None:
+    target = Target.parse("native")
+    from mmasched.space import Config
+
+    problem = Conv2d.from_key("conv2d/n1/h9w9/i32o48/k1x1/s1x1/p0.0.0.0/d1x1/g1/x8u/w8s:-127..127/y8u/channel")
+    found = compare(problem, [OwnPeer(Config("x86_gemm", {}), str(target))], rounds=1)
+    assert not found.rows and dict(found.absent)["mmasched"]
