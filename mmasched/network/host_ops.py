@@ -93,7 +93,8 @@ def _reshape(attributes: Attributes, x: np.ndarray, shape: np.ndarray) -> np.nda
 
 
 def _flatten(attributes: Attributes, x: np.ndarray) -> np.ndarray:
-    axis = attributes.get("axis", 1) % (x.ndim + 1) if attributes.get("axis", 1) < 0 else attributes.get("axis", 1)
+    axis = attributes.get("axis", 1)
+    axis += x.ndim if axis < 0 else 0
     return x.reshape(math.prod(x.shape[:axis]), -1)
 
 

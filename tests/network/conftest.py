@@ -13,7 +13,7 @@ ort = pytest.importorskip("onnxruntime")
 class OnnxRuntime:
     """Builds models of a few nodes and runs models."""
 
-    def model(self, nodes, constants, inputs, outputs):
+    def model(self, nodes, constants, inputs, outputs, opset=17):
         """inputs: name -> (shape, dtype); outputs: name -> dtype; constants: name -> array."""
 
         def info(name, shape, dtype):
@@ -26,8 +26,8 @@ class OnnxRuntime:
             [info(name, None, dtype) for name, dtype in outputs.items()],
             [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
         )
-        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
     def run(self, model, feeds):
         """{output: array}; model is a path or a ModelProto. Signed 8-bit stays signed, as on ARM (see the README)."""
