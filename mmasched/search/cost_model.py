@@ -1,0 +1,76 @@
+"""Cost models: gradient-boosted trees that predict how good a config is from its model inputs.
+
+All models predict a *score*, higher is better. Trees are few and shallow and run on one thread: the data are some
+hundred rows, and the other cores are building and measuring candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xgboost
+
+# A config this many times slower than the best is as bad as any: the model need not tell how bad.
+SLOWEST = 10.0
+# Failures rank below everything that worked.
+FAILURE_GAP = 0.5
+# Above this many rows exact splits take longer than histograms of few bins; a knob seldom has more values than that.
+MAX_EXACT = 64
+BINS = 32
+
+
+def relative_log_costs(costs: np.ndarray) -> np.ndarray:
+    """log(cost / best), float64[n], capped at log(SLOWEST); failures (NaN) lie FAILURE_GAP above the worst."""
+    if np.isnan(costs).all():
+        return np.zeros(len(costs))
+    relative = np.minimum(np.log(costs / np.nanmin(costs)), np.log(SLOWEST))
+    return np.where(np.isnan(relative), np.nanmax(relative) + FAILURE_GAP, relative)
+
+
+def relative_speeds(costs: np.ndarray) -> np.ndarray:
+    """best / cost in (0, 1], float64[n], 0 for failures (NaN): what AutoTVM's model is trained on."""
+    if np.isnan(costs).all():
+        return np.zeros(len(costs))
+    return np.nan_to_num(np.nanmin(costs) / costs, nan=0.0)
+
+
+class Trees:
+    """Boosted trees from inputs float32[n, dim] to scores."""
+
+    def __init__(self, rounds: int, **parameters: Any):
+        self._rounds = rounds
+        self._parameters: Mapping[str, Any] = {
+            "objective": "reg:squarederror",
+            "nthread": 1,
+            "verbosity": 0,
+            **parameters,
+        }
+        self._booster: xgboost.Booster | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether `predict` can be called."""
+        return self._booster is not None
+
+    def fit(
+        self,
+        inputs: np.ndarray,
+        scores: np.ndarray,
+        weights: np.ndarray | None = None,
+        margin: np.ndarray | None = None,
+    ) -> Trees:
+        """Train anew; with `margin` float[n], learn what is to be added to it. Returns the model itself."""
+        data = xgboost.DMatrix(inputs, label=scores, weight=weights, base_margin=margin, nthread=1)
+        if str(self._parameters["objective"]).startswith("rank:"):
+            data.set_group([len(scores)])
+        method = {"tree_method": "exact"} if len(scores) <= MAX_EXACT else {"tree_method": "hist", "max_bin": BINS}
+        self._booster = xgboost.train({**method, **self._parameters}, data, self._rounds)
+        return self
+
+    def predict(self, inputs: np.ndarray, margin: np.ndarray | None = None) -> np.ndarray:
+        """Scores float32[n]; `margin` as for `fit`."""
+        if not len(inputs):
+            return np.zeros(0, np.float32)
+        return self._booster.inplace_predict(inputs, base_margin=margin)

@@ -1,0 +1,129 @@
+"""The default search: an ensemble of cost models ranks all configs, Thompson sampling picks what to measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mmasched.search.base import Option, Strategy
+from mmasched.search.candidates import Candidates
+from mmasched.search.cost_model import Trees, relative_log_costs
+from mmasched.search.inputs import ModelInputs
+from mmasched.search.prior import Prior
+from mmasched.space import Config, Space
+
+
+class Ensemble(Strategy):
+    """Boosted trees over knobs and analytic features; every member of an ensemble nominates its favourites.
+
+    Each member is trained on its own random weighting of the observations (the Bayesian bootstrap, Rubin 1981), so the
+    members agree where data are dense and differ where they are not: letting one member at a time choose is Thompson
+    sampling. A share of the picks goes to the members' mean, which knows best what is good. Failures are trained as
+    worse than anything that worked. Small spaces are ranked whole; of large ones a random pool, and mutants of the best
+    observed and best predicted configs.
+
+    A prior from sibling problems provides scores that the members correct, until observations contradict it.
+    """
+
+    OPTIONS = (
+        Option("members", 8, "models in the ensemble", low=1),
+        Option("retrained", 4, "members that are retrained for each batch, in turn", low=1),
+        Option("initial", 8, "observations before the first model is trained; random until then", low=1),
+        Option("mean_share", 0.25, "share of picks that the mean of the members makes", low=0, high=1),
+        Option("epsilon", 0.02, "share of picks made at random", low=0, high=1),
+        Option("rounds", 20, "boosting rounds per model", low=1),
+        Option("depth", 4, "depth of the trees", low=1),
+        Option("whole", 20000, "spaces of up to this many valid configs are ranked whole", low=0),
+        Option("pool", 8192, "random configs that are ranked of larger spaces", low=1),
+        Option("mutants", 1024, "mutated configs that are ranked besides the pool", low=0),
+        Option("prior_gate", 0.3, "a prior that ranks the observations worse than this is dropped", low=-1, high=1),
+    )
+
+    def __init__(self, space: Space, **common: Any):
+        super().__init__(space, **common)
+        o = self.options
+        self._inputs = ModelInputs(space, self.features)
+        self._models = [Trees(o.rounds, max_depth=o.depth, eta=0.3, min_child_weight=0) for _ in range(o.members)]
+        # What to add to the prior's scores so that their mean is that of the observations.
+        self._shifts = np.zeros(o.members, np.float32)
+        self._prior: Prior | None = None
+        self._candidates: Candidates | None = None
+        self._learnt_from: np.ndarray | None = None
+        self._next_member = 0
+
+    def suggest(self, n: int) -> Iterable[Config]:
+        o = self.options
+        costs = self.costs
+        ready = len(costs) >= o.initial and self.best is not None
+        if not ready and not self.prior:
+            return
+        if self._candidates is None:
+            self._candidates = Candidates(self._inputs, o.members, o.whole, o.pool, self.rng)
+            self._adopt_prior()
+        if ready:
+            self._learn(self._inputs.matrix(self.rows), costs)
+        elif len(costs) >= o.initial:
+            self._prior.drop()  # whatever it praised has failed
+        if not self._prior.active and not self._models[0].trained:
+            return
+        candidates, scores = self._candidates.scored(self._score, self.best_first(), o.mutants, self.rng)
+        # Trees give many configs the very same score: without a draw the first listed, all alike, would win.
+        scores += 1e-5 * self.rng.random(scores.shape, np.float32)
+        scores[:, ~self.unseen(candidates)] = -np.inf
+        yield from self._picks(candidates, scores, n)
+
+    def _adopt_prior(self) -> None:
+        o = self.options
+        self._prior = Prior(self.prior, self._candidates.inputs.shape[1], o.members, o.prior_gate, self.rng)
+        for member in range(o.members if self._prior.active else 0):
+            self._candidates.rescore(member, self._score)
+
+    def _score(self, member: int, inputs: np.ndarray) -> np.ndarray:
+        prior = self._prior.score(member, inputs)
+        model = self._models[member]
+        if not model.trained:
+            return np.zeros(len(inputs), np.float32) if prior is None else prior
+        return model.predict(inputs, None if prior is None else prior + self._shifts[member])
+
+    def _learn(self, inputs: np.ndarray, costs: np.ndarray) -> None:
+        """Retrain some members if there is anything new; all of them at first and after the prior was dropped."""
+        if self._learnt_from is not None and np.array_equal(self._learnt_from, costs, equal_nan=True):
+            return
+        o = self.options
+        first, self._learnt_from = self._learnt_from is None, costs
+        scores = -relative_log_costs(costs)
+        had_prior = self._prior.active
+        self._prior.judge(inputs, scores)
+        everything = first or had_prior != self._prior.active
+        count = o.members if everything else min(o.retrained, o.members)
+        for member in np.arange(self._next_member, self._next_member + count) % o.members:
+            weights = self.rng.exponential(size=len(scores))
+            prior = self._prior.score(member, inputs)
+            if prior is not None:
+                self._shifts[member] = scores.mean() - prior.mean()
+                prior = prior + self._shifts[member]
+            self._models[member].fit(inputs, scores, weights, prior)
+            self._candidates.rescore(member, self._score)
+        self._next_member = (self._next_member + count) % o.members
+
+    def _picks(self, candidates: np.ndarray, scores: np.ndarray, n: int) -> Iterable[Config]:
+        """Up to n configs, chosen by the members in turn, their mean, and chance; scores of -inf are out."""
+        o = self.options
+        mean = scores.mean(axis=0)
+        turns = self.rng.permutation(o.members)
+        by_mean = by_member = 0
+        for _ in range(n):
+            if self.rng.random() < o.epsilon:
+                yield from map(self.space.config, self.random_unseen(1))
+                continue
+            if by_mean + 0.5 < o.mean_share * (by_mean + by_member + 1):
+                ranking, by_mean = mean, by_mean + 1
+            else:
+                ranking, by_member = scores[turns[by_member % o.members]], by_member + 1
+            best = int(np.argmax(ranking)) if len(ranking) else 0
+            if not len(ranking) or np.isneginf(ranking[best]):
+                return
+            mean[best] = scores[:, best] = -np.inf
+            yield self.space.config(candidates[best])
