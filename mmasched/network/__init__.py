@@ -3,9 +3,9 @@
 `load_graph` gives the whole integer network that `mmasched.deploy` compiles; `evaluate` runs it in NumPy.
 """
 
-from .graph import Graph
-from .layers import Network, network
-from .onnx_import import load_graph, load_network
-from .quantizer import quantize
+from mmasched.network.graph import Graph
+from mmasched.network.layers import Network, network
+from mmasched.network.onnx_import import load_graph, load_network
+from mmasched.network.quantizer import quantize
 
 __all__ = ["Graph", "Network", "load_graph", "load_network", "network", "quantize"]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..problem.epilogue import fma32
+from mmasched.problem.epilogue import fma32
 
 f32 = np.float32
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadInput, MmaschedError
-from ..problem import Conv2d, Requantize
-from . import arithmetic, host_ops
-from .graph import (
+from mmasched.errors import BadInput, MmaschedError
+from mmasched.network import arithmetic, host_ops
+from mmasched.network.graph import (
     AveragePool,
     Concat,
     Dequantize,
@@ -35,9 +34,10 @@ from .graph import (
     Tensor,
     Transpose,
 )
-from .layers import SYMMETRIC_WEIGHTS
-from .operands import UNBOUNDED, Quantization, View, Weights
-from .windows import Window
+from mmasched.network.layers import SYMMETRIC_WEIGHTS
+from mmasched.network.operands import UNBOUNDED, Quantization, View, Weights
+from mmasched.network.windows import Window
+from mmasched.problem import Conv2d, Requantize
 
 
 class Emitter:
@@ -67,7 +67,7 @@ class Emitter:
         """A constant operand; the same name may be asked for again."""
         if name in self.constants:
             return self.tensors[name]
-        self.constants[name] = value
+        value = self.constants[name] = np.asarray(value)
         return self.tensor(name, value.shape, value.dtype.name, quantization)
 
     def _requantize(self, scale: np.ndarray, out: Quantization, bounds: tuple[float, float]) -> dict[str, Any]:

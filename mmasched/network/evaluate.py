@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..errors import BadInput, nearest
-from ..problem import reference
-from . import arithmetic, host_ops, pooling
-from . import graph as g
-from .windows import Window
+from mmasched.errors import BadInput, nearest
+from mmasched.network import arithmetic, host_ops, pooling
+from mmasched.network import graph as g
+from mmasched.network.windows import Window
+from mmasched.problem import reference
 
 
 def evaluate(graph: g.Graph, feeds: Mapping[str, np.ndarray], *, intermediates: bool = False) -> dict[str, np.ndarray]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from ..problem import QuantizedAdd
-from .graph import Graph, Node, QAdd, QConv, pruned
+from mmasched.network.graph import Graph, Node, QAdd, QConv, pruned
+from mmasched.problem import QuantizedAdd
 
 
 def fuse(graph: Graph) -> Graph:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..problem import Conv2d
+from mmasched.problem import Conv2d
 
 
 @dataclass(frozen=True, eq=False)

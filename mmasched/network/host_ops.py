@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import Unsupported, nearest
-from . import arithmetic, pooling
-from .windows import Window
+from mmasched.errors import Unsupported, nearest
+from mmasched.network import arithmetic, pooling
+from mmasched.network.windows import Window
 
 Attributes = Mapping[str, Any]
 

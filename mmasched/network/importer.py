@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadInput, MmaschedError, Unsupported
-from . import arithmetic, host_ops
-from .emit import Emitter
-from .graph import Graph, Tensor, pruned
-from .onnx_file import OnnxModel, OnnxNode
-from .operands import Quantization, View, Weights
+from mmasched.errors import BadInput, MmaschedError, Unsupported
+from mmasched.network import arithmetic, host_ops
+from mmasched.network.emit import Emitter
+from mmasched.network.graph import Graph, Tensor, pruned
+from mmasched.network.onnx_file import OnnxModel, OnnxNode
+from mmasched.network.operands import Quantization, View, Weights
 
 INTEGERS = ("uint8", "int8")
 SAME_SCALE = 1e-2  # relative: files have scales that were rounded in other ways than ONNX Runtime's product

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import BadInput
-from ..problem import Conv2d, QuantizedAdd, Requantize
-from .builder import NetworkBuilder, Value
-from .tables import architecture
+from mmasched.errors import BadInput
+from mmasched.network.builder import NetworkBuilder, Value
+from mmasched.network.tables import architecture
+from mmasched.problem import Conv2d, QuantizedAdd, Requantize
 
 # ONNX Runtime's quantizer keeps 8-bit weights symmetric: it never emits -128.
 SYMMETRIC_WEIGHTS = (-127, 127)

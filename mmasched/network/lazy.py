@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from . import arithmetic
-from .emit import Emitter
-from .graph import Tensor
-from .operands import UNBOUNDED, Quantization, View, Weights
-from .windows import Window
+from mmasched.network import arithmetic
+from mmasched.network.emit import Emitter
+from mmasched.network.graph import Tensor
+from mmasched.network.operands import UNBOUNDED, Quantization, View, Weights
+from mmasched.network.windows import Window
 
 
 @dataclass(frozen=True, eq=False)

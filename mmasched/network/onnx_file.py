@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadInput, Missing, Unsupported
+from mmasched.errors import BadInput, Missing, Unsupported
 
 OLDEST_OPSET = 13
 QUANTIZED_OPERATORS = ("QuantizeLinear", "DequantizeLinear", "ConvInteger", "MatMulInteger", "QGemm")
@@ -75,6 +75,7 @@ def _load(path: Path):
     try:
         import onnx
         from google.protobuf.message import DecodeError
+        from onnx import inliner
     except ImportError:
         raise Missing("reading ONNX files needs the onnx package: pip install onnx") from None
     if not path.is_file():
@@ -99,7 +100,7 @@ def _load(path: Path):
         raise BadInput(f"{path} is not a valid ONNX model ({reason}): export it again") from None
     except ValueError:
         pass  # beyond 2 GiB the checker only takes paths; such a model is simply not checked
-    return onnx.inliner.inline_local_functions(model) if model.functions else model
+    return inliner.inline_local_functions(model) if model.functions else model
 
 
 def _array(tensor, path: str | Path) -> np.ndarray:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import Unsupported
-from . import qdq_ops, qoperator_ops, shape_ops
-from .fuse import fuse
-from .graph import Graph
-from .importer import Importer
-from .layers import Network
-from .onnx_file import read_model
+from mmasched.errors import Unsupported
+from mmasched.network import qdq_ops, qoperator_ops, shape_ops
+from mmasched.network.fuse import fuse
+from mmasched.network.graph import Graph
+from mmasched.network.importer import Importer
+from mmasched.network.layers import Network
+from mmasched.network.onnx_file import read_model
 
 MICROSOFT = "com.microsoft"
 # Older tools put QuantizeLinear and DequantizeLinear, and some the QLinear operators, in ONNX Runtime's own domain.

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .builder import NetworkBuilder, Value
-from .tables import architecture
+from mmasched.network.builder import NetworkBuilder, Value
+from mmasched.network.tables import architecture
 
 OPSET = 17
 IR_VERSION = 8

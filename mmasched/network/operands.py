@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import arithmetic
-from .graph import Tensor
+from mmasched.network import arithmetic
+from mmasched.network.graph import Tensor
 
 UNBOUNDED = (-math.inf, math.inf)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .windows import Window
+from mmasched.network.windows import Window
 
 
 def max_pool(x: np.ndarray, window: Window) -> np.ndarray:

@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import numpy as np
 
-from ..errors import Unsupported
-from . import arithmetic, host_ops
-from .graph import Tensor
-from .importer import INTEGERS, Handler, Importer, Packed, Value, limits
-from .lazy import (
+from mmasched.errors import Unsupported
+from mmasched.network import arithmetic, host_ops
+from mmasched.network.graph import Tensor
+from mmasched.network.importer import INTEGERS, Handler, Importer, Packed, Value, limits
+from mmasched.network.lazy import (
     Lazy,
     LazyAverage,
     LazyBinary,
@@ -23,9 +23,9 @@ from .lazy import (
     LazyTable,
     table_of,
 )
-from .onnx_file import OnnxNode
-from .operands import UNBOUNDED, Quantization, View
-from .windows import window
+from mmasched.network.onnx_file import OnnxNode
+from mmasched.network.operands import UNBOUNDED, Quantization, View
+from mmasched.network.windows import window
 
 
 def quantize_linear(i: Importer, node: OnnxNode) -> Value:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import Unsupported
-from . import host_ops
-from .importer import Handler, Importer, Packed, Value
-from .lazy import LazyConcat, LazySoftmax, table_of
-from .onnx_file import OnnxNode
-from .operands import Quantization, View
-from .windows import window
+from mmasched.errors import Unsupported
+from mmasched.network import host_ops
+from mmasched.network.importer import Handler, Importer, Packed, Value
+from mmasched.network.lazy import LazyConcat, LazySoftmax, table_of
+from mmasched.network.onnx_file import OnnxNode
+from mmasched.network.operands import Quantization, View
+from mmasched.network.windows import window
 
 
 def _channels_first(node: OnnxNode) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import BadInput, Missing, nearest
+from mmasched.errors import BadInput, Missing, nearest
 
 FORMATS = ("QDQ", "QOperator")
 ACTIVATIONS = ("u8", "s8")

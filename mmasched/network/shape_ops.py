@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from ..errors import Unsupported
-from . import host_ops
-from .graph import Tensor
-from .importer import Handler, Importer, Packed, Value
-from .lazy import Lazy, LazyMove
-from .onnx_file import OnnxNode
-from .operands import Quantization, View
-from .windows import nearest_indices
+from mmasched.errors import Unsupported
+from mmasched.network import host_ops
+from mmasched.network.graph import Tensor
+from mmasched.network.importer import Handler, Importer, Packed, Value
+from mmasched.network.lazy import Lazy, LazyMove
+from mmasched.network.onnx_file import OnnxNode
+from mmasched.network.operands import Quantization, View
+from mmasched.network.windows import nearest_indices
 
 
 def move(i: Importer, node: OnnxNode) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import Unsupported
+from mmasched.errors import Unsupported
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class OnnxRuntime:
         return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
     def run(self, model, feeds):
-        """{output: array}; model is a path or a ModelProto. Signed 8-bit stays signed, as on ARM (see the README)."""
+        """{output: array}; model is a path or a ModelProto. Signed 8-bit stays signed, as on ARM."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3

@@ -197,3 +197,17 @@ def test_quantizing_to_16_bits_is_refused(tmp_path):
     nodes = [quantized(), helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"])]
     with pytest.raises((Unsupported, BadInput), match="uint16|not a valid"):
         load_graph(save(tmp_path / "m.onnx", nodes, opset=21, initializers=parameters))
+
+
+def test_local_functions_are_inlined(tmp_path):
+    body = [
+        helper.make_node("QuantizeLinear", ["a", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["b"]),
+    ]
+    function = helper.make_function("acme", "RoundTrip", ["a", "s", "z"], ["b"], body, [helper.make_opsetid("", 17)])
+    call = helper.make_node("RoundTrip", ["x", "s", "z"], ["y"], domain="acme")
+    path = save(tmp_path / "m.onnx", [call], initializers=PARAMETERS)
+    model = onnx.load_model(path)
+    model.functions.append(function)
+    onnx.save_model(model, path)
+    assert [type(node).__name__ for node in load_graph(path).nodes] == ["Quantize", "Dequantize"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...errors import BadInput, nearest
-from .densenet import densenet121
-from .inception import inception_v3
-from .mobilenet import mobilenet_v2
-from .resnet import resnet18, resnet18_expanded, resnet50
-from .tiny import tiny
-from .vgg import vgg16
-from .yolo import yolov3_tiny, yolov5s
+from mmasched.errors import BadInput, nearest
+from mmasched.network.tables.densenet import densenet121
+from mmasched.network.tables.inception import inception_v3
+from mmasched.network.tables.mobilenet import mobilenet_v2
+from mmasched.network.tables.resnet import resnet18, resnet18_expanded, resnet50
+from mmasched.network.tables.tiny import tiny
+from mmasched.network.tables.vgg import vgg16
+from mmasched.network.tables.yolo import yolov3_tiny, yolov5s
 
 ARCHITECTURES: dict[str, Callable] = {
     "resnet18": resnet18,

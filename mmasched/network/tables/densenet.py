@@ -6,7 +6,7 @@ one element-wise step, written here as the activation alone.
 
 from __future__ import annotations
 
-from ..builder import NetworkBuilder
+from mmasched.network.builder import NetworkBuilder
 
 GROWTH, BOTTLENECK, DEPTHS = 32, 4, (6, 12, 24, 16)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..builder import NetworkBuilder, Value
+from mmasched.network.builder import NetworkBuilder, Value
 
 
 class _Module:

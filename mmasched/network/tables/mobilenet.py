@@ -5,7 +5,7 @@ Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (CVPR 2
 
 from __future__ import annotations
 
-from ..builder import NetworkBuilder
+from mmasched.network.builder import NetworkBuilder
 
 # expansion, channels, repeats, stride of the first
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..builder import NetworkBuilder, Value
+from mmasched.network.builder import NetworkBuilder, Value
 
 
 def _stem(net: NetworkBuilder, channels: int, image: int) -> Value:

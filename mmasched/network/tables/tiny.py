@@ -5,7 +5,7 @@ It has strided, grouped, depthwise and odd-sized convolutions, residuals before 
 
 from __future__ import annotations
 
-from ..builder import NetworkBuilder
+from mmasched.network.builder import NetworkBuilder
 
 
 def tiny(net: NetworkBuilder, image: int = 20, classes: int = 10) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..builder import NetworkBuilder
+from mmasched.network.builder import NetworkBuilder
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 

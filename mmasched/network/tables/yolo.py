@@ -5,7 +5,7 @@ Architectures of https://github.com/ultralytics/yolov5 (models/yolov5s.yaml) and
 
 from __future__ import annotations
 
-from ..builder import NetworkBuilder, Value
+from mmasched.network.builder import NetworkBuilder, Value
 
 PREDICTIONS = 3 * (80 + 5)  # anchors x (classes of COCO + box + objectness)
 
