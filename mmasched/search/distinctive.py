@@ -28,9 +28,7 @@ class Distinctive(Strategy):
         Option("population", 64, "configs that an exploration step keeps", low=1),
         Option("offspring", 8, "mutants of every config in an exploration step", low=1),
         Option("steps", 4, "exploration steps before each batch", low=1),
-        Option(
-            "promising", 0.25, "share of candidates, best first, from which dissimilar ones are kept", low=0, high=1
-        ),
+        Option("promising", 0.25, "share of candidates, best first, of which dissimilar ones are kept", low=0, high=1),
         Option("epsilon", 0.1, "share of picks made at random", low=0, high=1),
         Option("rounds", 40, "boosting rounds of the model", low=1),
         Option("depth", 4, "depth of the trees", low=1),

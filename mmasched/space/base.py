@@ -22,8 +22,9 @@ RARE = 0.02
 MAX_LISTED = 2_000_000
 # Spaces of no more raw combinations than this are listed at once.
 SMALL = 1 << 15
-# How many attempts a mutation has to hit a valid config blindly before all single changes are looked through.
-MUTATION_TRIES = 24
+# How many blind changes of a row a mutation tries, in rounds, before it looks through all single changes. Many at once
+# cost hardly more than one: the time goes into calls, not into rows.
+MUTATION_TRIES = (4, 8, 16)
 
 
 class Space(ABC):
@@ -104,15 +105,19 @@ class Space(ABC):
     _more_than: int = 0
 
     @cached_property
-    def _sampled_from(self) -> np.ndarray | None:
-        """The list that sampling draws from, None when it draws blindly and rejects.
+    def _valid_share(self) -> float:
+        """Roughly which share of the raw combinations is valid.
 
-        Decided by the space alone, with a generator of its own, so that what a caller draws depends on its seed only.
+        Probed with a generator of its own, so that what a caller draws depends on its seed only.
         """
+        return float(self.valid_mask(self.raw_rows(np.random.default_rng(0), 4096)).mean())
+
+    @cached_property
+    def _sampled_from(self) -> np.ndarray | None:
+        """The list that sampling draws from, None when it draws blindly and rejects."""
         if self.size <= SMALL:
             return self.valid_rows()
-        probe = self.valid_mask(self.raw_rows(np.random.default_rng(0), 4096))
-        return self.valid_rows(MAX_LISTED) if probe.mean() < RARE else None
+        return self.valid_rows(MAX_LISTED) if self._valid_share < RARE else None
 
     def sample_rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n rows drawn independently and uniformly from the valid ones, int16[n, width]; no rows when nothing is valid.
@@ -124,7 +129,7 @@ class Space(ABC):
             return listed[rng.integers(len(listed), size=n)] if len(listed) else listed
         found, missing, drawn = [], n, 0
         while missing > 0:
-            rows = self.raw_rows(rng, min(max(4 * missing, 32), 65536))
+            rows = self.raw_rows(rng, min(16 + int(1.3 * missing / max(self._valid_share, 1e-4)), 65536))
             drawn += len(rows)
             rows = rows[self.valid_mask(rows)][:missing]
             found.append(rows)
@@ -141,13 +146,15 @@ class Space(ABC):
         """
         mutated = np.array(rows, np.int16)
         open_ = np.arange(len(rows))
-        for _ in range(MUTATION_TRIES):
+        for tries in MUTATION_TRIES:
             if not len(open_):
                 return mutated
-            changed = self.changed_rows(rows[open_], rng, local)
-            good = self.valid_mask(changed) & (changed != rows[open_]).any(axis=1)
-            mutated[open_[good]] = changed[good]
-            open_ = open_[~good]
+            tried = np.repeat(rows[open_], tries, axis=0)
+            changed = self.changed_rows(tried, rng, local)
+            good = (self.valid_mask(changed) & (changed != tried).any(axis=1)).reshape(-1, tries)
+            hit = np.flatnonzero(good.any(axis=1))
+            mutated[open_[hit]] = changed[hit * tries + good[hit].argmax(axis=1)]
+            open_ = np.delete(open_, hit)
         for i in open_:
             choices = self.adjacent_rows(rows[i], steps_only=False)
             choices = choices[self.valid_mask(choices)]

@@ -79,7 +79,9 @@ class BoundConstraint:
         self._knobs = [knobs[names.index(name)] for name in needs]
         self.columns = np.array([names.index(name) for name in needs], np.intp)
         sizes = [knob.size for knob in self._knobs]
-        self._strides = np.cumprod([1, *sizes[::-1]], dtype=np.int64)[-2::-1] if sizes else np.zeros(0, np.int64)
+        self.strides = np.zeros(len(knobs), np.int64)
+        """Dot product with a row: the number of the question that the row asks."""
+        self.strides[self.columns] = np.cumprod([1, *sizes[::-1]], dtype=np.int64)[-2::-1] if sizes else 0
         combinations = int(np.prod(sizes, dtype=object)) if sizes else 1
         self._answers = np.full(combinations, -1, np.int8) if combinations <= MAX_REMEMBERED else None
 
@@ -96,9 +98,13 @@ class BoundConstraint:
                 f"{list(self.constraint.needs)}; add it to @constraint(...)"
             ) from error
 
-    def mask(self, rows: np.ndarray) -> np.ndarray:
-        """bool[n]: where the rows int16[n, knobs of the space] are allowed; only the needed columns are read."""
-        keys = rows[:, self.columns].astype(np.int64) @ self._strides
+    def mask(self, rows: np.ndarray, keys: np.ndarray | None = None) -> np.ndarray:
+        """bool[n]: where the rows int16[n, knobs of the space] are allowed; only the needed columns are read.
+
+        `keys` is the product of the rows with `strides`, int64[n], where it is at hand.
+        """
+        if keys is None:
+            keys = rows.astype(np.int64) @ self.strides
         if self._answers is None:
             distinct, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
             answers = np.array([self._ask(rows[i]) for i in first], bool)

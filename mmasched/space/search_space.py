@@ -51,6 +51,10 @@ class SearchSpace(Space):
         self.width = len(self.knobs)
         self.dim = sum(knob.dim for knob in self.knobs)
         self._strides = np.cumprod([1, *self._sizes[::-1]], dtype=np.int64)[-2::-1]
+        # One product with a row numbers the questions that it asks of all constraints.
+        self._questions = (
+            np.stack([c.strides for c in self._bound], axis=1) if self._bound else np.zeros((self.width, 0), np.int64)
+        )
         self._movable = np.flatnonzero(self._sizes > 1)
 
     def __repr__(self) -> str:
@@ -60,10 +64,13 @@ class SearchSpace(Space):
         return rng.integers(self._sizes, size=(n, self.width), dtype=np.int16)
 
     def valid_mask(self, rows: np.ndarray) -> np.ndarray:
-        mask = np.ones(len(rows), bool)
-        for c in self._bound:
-            alive = np.flatnonzero(mask)
-            mask[alive] = c.mask(rows[alive] if len(alive) < len(rows) else rows)
+        mask = np.zeros(len(rows), bool)
+        left, keys = np.arange(len(rows)), rows.astype(np.int64) @ self._questions
+        for number, c in enumerate(self._bound):
+            allowed = c.mask(rows, keys[:, number])
+            if not allowed.all():
+                left, rows, keys = left[allowed], rows[allowed], keys[allowed]
+        mask[left] = True
         return mask
 
     def iter_rows(self) -> Iterator[np.ndarray]:

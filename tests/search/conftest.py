@@ -59,7 +59,7 @@ class Table:
         return Observation(config, "build_error" if cost is None else "correct", cost)
 
     def run(self, strategy, trials, batch=None):
-        """Best cost / optimum after each of `trials`, float[trials]; checks that nothing invalid or known is proposed."""
+        """Best cost / optimum after each of `trials`, float[trials]; nothing invalid or known may be proposed."""
         seen, trace = set(), []
         while len(trace) < trials:
             configs = strategy.propose(min(batch or strategy.batch_size, trials - len(trace)))
