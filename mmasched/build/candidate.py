@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,17 @@ def _storage(problem: Conv2d) -> str:
 
 
 def prepare_machine(hardware: Any, threads: int) -> None:
-    """Ask for AMX tiles where the target uses them, and size the thread pool."""
+    """Ask for AMX tiles where the target uses them, and give TVM's thread pool a core for each thread."""
     if "amx-int8" in hardware.features:
         request_amx_permission()
-    tvm.get_global_func("runtime.config_threadpool")(1, threads)
+    if threads == 1:
+        return
+    # Left alone, the pool takes half of the virtual cores at most and pins the calling thread to the first one. Mode -2
+    # is one listed core per thread; the caller's own affinity is put back.
+    before = os.sched_getaffinity(0)
+    cores = [str(core) for core in sorted(before)[:threads]]
+    tvm.get_global_func("runtime.config_threadpool")(-2, threads, cores)
+    os.sched_setaffinity(0, before)
 
 
 def build_candidate(problem: Conv2d, config: Config, hardware: Any, threads: int) -> Candidate:

@@ -1,1 +1,7 @@
 """Networks as machine code: planning, building, running, saving."""
+
+from mmasched.deploy.artifact import load
+from mmasched.deploy.compile import compile
+from mmasched.deploy.compiled import CompiledNetwork
+
+__all__ = ["CompiledNetwork", "compile", "load"]
