@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,10 +151,11 @@ class Planner:
         """Append a step."""
         self.plan.steps.append(step)
 
-    def kernel(self, node: g.Node, label: str, function: tirx.PrimFunc, arguments: tuple[Memory, ...]) -> None:
-        """Append a kernel that reads the node's inputs and writes its output."""
-        self.add(KernelStep(label, function, arguments, {}, tuple(self.resolve(i) for i in node.inputs if i),
-                            (self.resolve(node.output),), node.name))  # fmt: skip
+    def cached(self, description: object, build: Callable[[], tirx.PrimFunc]) -> tirx.PrimFunc:
+        """The function of a description, generated once."""
+        if description not in self._functions:
+            self._functions[description] = (build(),)
+        return self._functions[description][0]
 
     def _convolution(self, node: g.QConv | g.QGemm) -> None:
         problem, config = node.problem, self.plan.configs[node.name]
