@@ -1,4 +1,4 @@
-"""Division by a constant as a multiplication that is proved, when the kernel is generated, to round to the same integer.
+"""Division by a constant as a multiplication, proved when the kernel is generated to round to the same integers.
 
 VDIVPS takes as long as ten other instructions.  q = x * r with r = float32(1 / scale), corrected once by the remainder,
 q + fma32(-q, scale, x) * r, is within a unit in the last place of x / scale (Markstein, "Computation of elementary

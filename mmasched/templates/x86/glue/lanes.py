@@ -117,9 +117,7 @@ class Narrowing:
         packed = isa.pack_bytes(words[0], words[1], signed=False)
         packed = e.let(reinterpret(vector("uint8", isa.bytes), packed), "bytes")
         if self.bounded and (self.low, self.high) != (0, 255):
-            packed = tirx.max(
-                tirx.min(packed, fill(self.high, "uint8", isa.bytes)), fill(self.low, "uint8", isa.bytes)
-            )
+            packed = tirx.max(tirx.min(packed, fill(self.high, "uint8", isa.bytes)), fill(self.low, "uint8", isa.bytes))
         return packed
 
     def integers(self, kernel: Kernel, value: Expr) -> Expr:

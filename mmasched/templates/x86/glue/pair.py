@@ -75,4 +75,3 @@ def build_pair(kernel: Kernel, description: Pair, formula: Callable[[Expr, Expr]
         values = [e.let(formula(a, b), "value") for a, b in zip(*both)]
         e.store(kernel.buffers["y"], at[2], narrowing.apply(kernel, values))
     return kernel.finish()
-

@@ -20,8 +20,10 @@ def words_from_planes(packed: Expr, channels: int) -> Expr:
     if channels == 4:
         return shuffle([packed], take)
     # First within 128-bit lanes (VPSHUFB), then the words that are full are moved together (VPERMD).
-    within = [i for lane in range(size // 16)
-              for i in (take[4 * channels * lane : 4 * channels * (lane + 1)] + [16 * lane] * (16 - 4 * channels))]  # fmt: skip
+    used = 4 * channels
+    within = []
+    for lane in range(size // 16):
+        within += take[used * lane : used * (lane + 1)] + [16 * lane] * (16 - used)
     words = reinterpret(vector("int32", size // 4), shuffle([packed], within))
     full = shuffle([words], [4 * lane + word for lane in range(size // 16) for word in range(channels)])
     return reinterpret(vector("uint8", size // 4 * channels), full)

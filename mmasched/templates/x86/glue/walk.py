@@ -67,15 +67,13 @@ class Walk:
         first, count = share(kernel, self.images * self.rows)
         with e.loop(count, "row") as i:
             image, row = image_row(e.let(first + i, "item"), self.rows, self.images)
-            starts = [
-                e.let(o.plane.offset + image * o.plane.image + row * o.plane.row, "start") for o in self.operands
-            ]
+            starts = [e.let(o.plane.offset + image * o.plane.image + row * o.plane.row, "start") for o in self.operands]
             with e.loop(self.pixels, "pixel") as pixel:
                 yield [start + pixel * o.plane.pixel for start, o in zip(starts, self.operands, strict=True)]
 
     @contextmanager
     def pieces(self, widths: Sequence[int]) -> Iterator[tuple[int, list[Expr]]]:
-        """One vector's worth of a run: its width, of those that `widths` allows, and where it begins in each operand."""
+        """One vector's worth of a run: its width, out of `widths`, and where it begins in each operand."""
         with self.runs() as starts, cut(self.kernel, self.run, widths) as (width, at):
             yield width, [start + at * o.channel for start, o in zip(starts, self.operands, strict=True)]
 
