@@ -106,8 +106,11 @@ class Machine:
             placed.memory[:] = values.reshape(-1)
         return placed
 
-    def run(self, description, operands, threads=1):
-        """Runs a kernel on `operands` (Placed by argument name; constants are added); checks what it must not touch."""
+    def run(self, description, operands, threads=1, skew=None):
+        """Runs a kernel on `operands` (Placed by argument name; constants are added); checks what it must not touch.
+
+        skew: elements to skip at the start of an argument's memory, by name.
+        """
         function = build(description, self.isa, threads)
         operands = {**operands, **{k: self.flat(v, dtype=v.dtype) for k, v in description.constants().items()}}
         placed = [operands[name] for name in description.arguments]
@@ -118,6 +121,9 @@ class Machine:
             for p, d, n in zip(placed, description.dtypes, description.arguments, strict=True)
         ]
         name, pointers = tvm.ir.GlobalVar("kernel"), [tirx.buffer_data(b) for b in buffers]
+        for argument, elements in (skew or {}).items():
+            i = description.arguments.index(argument)
+            pointers[i] = tirx.address_of(buffers[i][elements])
 
         def call(tid):
             return tirx.Evaluate(tvm.ir.Call(name, [*pointers, tid], ret_ty="int32"))

@@ -36,3 +36,14 @@ def test_int8_is_stored_128_higher(machine):
     description = Quantize(x.shape, placed["y"].plane, float(np.float32(0.02)), -7 + 128)
     y = machine.logical(machine.run(description, placed), "int8")
     np.testing.assert_array_equal(y, arithmetic.quantize(x, np.float32(0.02), -7, "int8"))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 16, 16), (1, 32, 4, 8), (1, 1, 8, 8), (2, 64, 1, 1)], ids=str)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_input_on_any_boundary(machine, shape, threads):
+    x = np.random.default_rng(0).normal(0, 2, shape).astype(np.float32)
+    y = machine.place(shape)
+    description = Quantize(shape, y.plane, float(np.float32(0.02)), 114, aligned=False)
+    moved = machine.flat(np.concatenate([np.zeros(3, np.float32), x.reshape(-1)]))
+    result = machine.run(description, {"x": moved, "y": y}, threads, skew={"x": 3})
+    np.testing.assert_array_equal(result, arithmetic.quantize(x, np.float32(0.02), 114, "uint8"))

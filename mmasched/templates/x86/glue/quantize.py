@@ -68,7 +68,8 @@ class _Quantize:
             self.e.store(self.y, target, self.narrowing.apply(self.kernel, [self._quotients(source, size)]))
 
     def _quotients(self, at: Expr, size: int) -> Expr:
-        return self.e.let(self.quotient.apply(self.e.let(load(self.x, at + self.origin, vector("float32", size)), "x")), "quotient")
+        x = self.e.let(load(self.x, at + self.origin, vector("float32", size)), "x")
+        return self.e.let(self.quotient.apply(x), "quotient")
 
     def _images(self) -> None:
         e, d = self.e, self.d
