@@ -55,8 +55,7 @@ def assemble(plan: Plan, chip: Hardware, threads: int, untuned: tuple[Any, ...])
     direct = frozenset(
         m.name for steps in segments.values() for s in steps for m in s.arguments if m.space in ("input", "output")
     )
-    io_bytes = {name: _port_bytes(ports[name]) for name in direct}
-    module = build_module(segments, Offsets(offsets, blob_offsets), max(arena_bytes, 1), len(blob), io_bytes, threads)
+    module = build_module(segments, Offsets(offsets, blob_offsets), max(arena_bytes, 1), len(blob), threads)
     library = compile_module(module, chip)
     prepare_machine(chip, threads)
     names = set(plan.places)
@@ -128,7 +127,3 @@ def _blob(plan: Plan) -> tuple[dict[str, int], np.ndarray]:
     for name, values in plan.constants.items():
         blob[offsets[name] : offsets[name] + values.nbytes] = values.reshape(-1).view(np.uint8)
     return offsets, blob
-
-
-def _port_bytes(port: Port) -> int:
-    return int(np.prod(port.shape, dtype=np.int64)) * np.dtype(port.dtype).itemsize

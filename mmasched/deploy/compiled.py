@@ -55,6 +55,29 @@ class Layout:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Quick:
+    """What `run` needs when a single stretch does everything: (name, shape, dtype) of each port, and the order in which
+    the entry takes the addresses of inputs and outputs."""
+
+    inputs: tuple[tuple[str, tuple[int, ...], np.dtype], ...]
+    outputs: tuple[tuple[str, tuple[int, ...], np.dtype], ...]
+    order: tuple[int, ...]
+
+    @classmethod
+    def of(cls, layout: Layout) -> Quick | None:
+        """None for a network with host steps or with ports that kernels do not touch."""
+        ports = (*layout.inputs, *layout.outputs)
+        names = [port.name for port in ports]
+        if len(layout.sequence) != 1 or not isinstance(layout.sequence[0], Stretch) or set(names) != layout.direct:
+            return None
+        inputs, outputs = (
+            tuple((port.name, tuple(port.shape), np.dtype(port.dtype)) for port in side)
+            for side in (layout.inputs, layout.outputs)
+        )
+        return cls(inputs, outputs, tuple(names.index(name) for name in layout.sequence[0].io))
+
+
 class CompiledNetwork:
     """A whole network as machine code.
 
@@ -74,11 +97,15 @@ class CompiledNetwork:
             if place.keeps_halo:
                 start = layout.offsets[name]
                 place.fill_halo(self._bytes[start : start + place.bytes])
-        self._buffers = {
-            port.name: _aligned(port) for port in (*layout.inputs, *layout.outputs) if port.name in layout.direct
-        }
-        self._tensors = {name: tvm.runtime.from_dlpack(flat) for name, (flat, _) in self._buffers.items()}
+        ports = (*layout.inputs, *layout.outputs)
+        self._buffers = {port.name: _aligned(port) for port in ports if port.name in layout.direct}
+        self._addresses = {name: array.ctypes.data for name, array in self._buffers.items()}
         self._calls = [self._bind(item) for item in layout.sequence]
+        self._quick = Quick.of(layout)
+        self._known: dict[str, tuple[np.ndarray, int]] = {}
+        if self._quick is not None:
+            function, arena, blob = module[layout.sequence[0].entry], self._arena, self._blob
+            self._quick_call = lambda *addresses: function(arena, blob, *addresses)
 
     @property
     def untuned(self) -> tuple[Conv2d, ...]:
@@ -97,29 +124,47 @@ class CompiledNetwork:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for the inputs. Raises BadInput for a missing, unknown or ill-shaped input."""
+        quick = self._quick
+        if quick is None or len(feeds) != len(quick.inputs):
+            return self._run_step_by_step(feeds)
+        # By now the kernels have emptied the caches of everything Python, so every object touched here costs a miss.
+        addresses = []
+        for name, shape, dtype in quick.inputs:
+            array = feeds.get(name)
+            known = self._known.get(name)
+            if known is not None and known[0] is array:
+                addresses.append(known[1])
+                continue
+            if type(array) is not np.ndarray or array.shape != shape or array.dtype is not dtype \
+                    or not array.flags.c_contiguous:  # fmt: skip
+                return self._run_step_by_step(feeds)
+            addresses.append(array.__array_interface__["data"][0])
+            # Kept alive, so that the same object is the same memory when it comes again.
+            self._known[name] = (array, addresses[-1])
+        results = {}
+        for name, shape, dtype in quick.outputs:
+            results[name] = array = np.empty(shape, dtype)
+            addresses.append(array.__array_interface__["data"][0])
+        self._quick_call(*[addresses[i] for i in quick.order])
+        return results
+
+    def _run_step_by_step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        values: dict[str, np.ndarray] = {}
+        kept: list[np.ndarray] = []  # kernels read the caller's arrays where they lie
         if len(feeds) != len(self.layout.inputs):
             self._complain(feeds)
-        values: dict[str, np.ndarray] = {}
         for port in self.layout.inputs:
-            array = feeds.get(port.name)
-            if not isinstance(array, np.ndarray) or array.shape != port.shape or array.dtype != port.dtype:
-                array = self._checked(feeds, port)
-            buffer = self._buffers.get(port.name)
-            if buffer is None:
-                values[port.name] = array
-                if port.name in self.layout.places:
-                    self._write(port.name, array)
-            elif array is not buffer[1]:
-                np.copyto(buffer[1], array)
+            array = self._checked(feeds, port)
+            if port.name in self.layout.direct:
+                kept.append(np.ascontiguousarray(array))
+                self._addresses[port.name] = kept[-1].ctypes.data
+                continue
+            values[port.name] = array
+            if port.name in self.layout.places:
+                self._write(port.name, array)
         for call in self._calls:
             call(values)
         return {port.name: self._fetch(port.name, values) for port in self.layout.outputs}
-
-    def input_buffer(self, name: str) -> np.ndarray:
-        """The network's own array of an input: fill it and pass it to `run`, and nothing is copied."""
-        if name not in self._buffers:
-            raise BadInput(f"input {name!r} has no buffer of its own; {nearest(name, self._buffers)}")
-        return self._buffers[name][1]
 
     def time(self, calls: int) -> float:
         """Seconds of `calls` runs of the kernels on whatever the buffers hold, without Python in between."""
@@ -127,7 +172,8 @@ class CompiledNetwork:
         total = 0.0
         for stretch in stretches:
             evaluator = self.module.time_evaluator(stretch.entry, tvm.cpu(), number=calls, repeat=1)
-            total += evaluator(self._arena, self._blob, *(self._tensors[name] for name in stretch.io)).mean * calls
+            addresses = [self._buffers[name].ctypes.data for name in stretch.io]
+            total += evaluator(self._arena, self._blob, *addresses).mean * calls
         return total
 
     def save(self, path: str | Path) -> None:
@@ -143,11 +189,10 @@ class CompiledNetwork:
     # ---- inside
 
     def _bind(self, item: Stretch | HostStep) -> Any:
-        if isinstance(item, Stretch):
-            function = self.module[item.entry]
-            arguments = (self._arena, self._blob, *(self._tensors[name] for name in item.io))
-            return lambda values: function(*arguments)
-        return lambda values: self._host(item, values)
+        if isinstance(item, HostStep):
+            return lambda values: self._host(item, values)
+        function, arena, blob, addresses = self.module[item.entry], self._arena, self._blob, self._addresses
+        return lambda values: function(arena, blob, *[addresses[name] for name in item.io])
 
     def _host(self, step: HostStep, values: dict[str, np.ndarray]) -> None:
         result = step.compute({name: self._fetch(name, values) for name in step.reads})
@@ -162,7 +207,7 @@ class CompiledNetwork:
         if name in self.layout.constants:
             return self.layout.constants[name]
         if name in self._buffers:
-            return self._buffers[name][1].copy()
+            return self._buffers[name].copy()
         return self._read(name)
 
     def _read(self, name: str) -> np.ndarray:
@@ -204,10 +249,9 @@ class CompiledNetwork:
         return array
 
 
-def _aligned(port: Port) -> tuple[np.ndarray, np.ndarray]:
-    """Flat bytes on a 64-byte boundary and the same memory in the port's shape."""
+def _aligned(port: Port) -> np.ndarray:
+    """An array for the port on a 64-byte boundary."""
     size = int(np.prod(port.shape, dtype=np.int64)) * np.dtype(port.dtype).itemsize
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
-    flat = raw[start : start + size]
-    return flat, flat.view(port.dtype).reshape(port.shape)
+    return raw[start : start + size].view(port.dtype).reshape(port.shape)

@@ -59,7 +59,8 @@ def quantize(planner: Planner, node: g.Quantize) -> bool:
     if name not in planner.graph.inputs or planner.tensor(name).dtype != "float32" or not _in_bytes(planner, node.output):
         return False
     y = planner.place(node.output)
-    description = k.Quantize(shape=logical(y), y=y.plane, scale=node.scale, zero_point=node.zero_point + y.bias)
+    description = k.Quantize(shape=logical(y), y=y.plane, scale=node.scale, zero_point=node.zero_point + y.bias,
+                             aligned=False)  # fmt: skip
     memories = {"x": Memory("input", name, "float32"), "y": planner.memory(node.output)}
     return _append(planner, node, description, memories)
 
@@ -75,7 +76,7 @@ def dequantize(planner: Planner, node: g.Dequantize) -> bool:
     place = planner.place(node.inputs[0])
     description = k.Dequantize(
         shape=logical(place), x=place.plane, scale=tuple(map(float, scale)) if scale.ndim else float(scale),
-        zero_point=int(node.zero_point) + place.bias, dtype=place.dtype,
+        zero_point=int(node.zero_point) + place.bias, dtype=place.dtype, aligned=False,
     )  # fmt: skip
     memories = {"x": planner.memory(node.inputs[0]), "y": Memory("output", node.output, "float32")}
     return _append(planner, node, description, memories)

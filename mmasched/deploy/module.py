@@ -32,12 +32,12 @@ def build_module(
     offsets: Offsets,
     arena_bytes: int,
     blob_bytes: int,
-    io_bytes: Mapping[str, int],
     threads: int,
 ) -> tvm.IRModule:
-    """One IRModule: an entry per segment (arena, blob, the caller's arrays in the order of `io_names`) and all kernels.
+    """One IRModule with all kernels and an entry per segment: (arena, blob, addresses of the caller's arrays...).
 
-    io_bytes: sizes of the caller's input and output arrays, which segments read and write directly.
+    Addresses are plain integers in the order of `io_names`: a tensor argument would promise an alignment that a caller's
+    array need not have.
     """
     functions: dict[tvm.ir.GlobalVar, tirx.PrimFunc] = {}
     names: dict[int, tvm.ir.GlobalVar] = {}
@@ -47,7 +47,7 @@ def build_module(
                 names[id(step.function)] = tvm.ir.GlobalVar(f"kernel{len(names)}")
                 functions[names[id(step.function)]] = step.function
     for entry, steps in segments.items():
-        functions[tvm.ir.GlobalVar(entry)] = _entry(entry, steps, names, offsets, arena_bytes, blob_bytes, io_bytes, threads)
+        functions[tvm.ir.GlobalVar(entry)] = _entry(entry, steps, names, offsets, arena_bytes, blob_bytes, threads)
     return tvm.IRModule(functions)
 
 
@@ -57,14 +57,14 @@ def io_names(steps: Sequence[KernelStep]) -> list[str]:
     return sorted(found)
 
 
-def _entry(entry, steps, names, offsets, arena_bytes, blob_bytes, io_bytes, threads) -> tirx.PrimFunc:
+def _entry(entry, steps, names, offsets, arena_bytes, blob_bytes, threads) -> tirx.PrimFunc:
     arena = tirx.decl_buffer((arena_bytes,), "uint8", name="arena")
     blob = tirx.decl_buffer((blob_bytes,), "uint8", name="blob")
-    io = {name: tirx.decl_buffer((io_bytes[name],), "uint8", name=f"io{i}") for i, name in enumerate(io_names(steps))}
+    io = {name: tirx.Var(f"io{i}", "int64") for i, name in enumerate(io_names(steps))}
 
     def address(memory: Memory) -> tirx.Expr:
         if memory.space in ("input", "output"):
-            pointer = tirx.buffer_data(io[memory.name])
+            pointer = io[memory.name]
         else:
             base = blob if memory.space == "constant" else arena
             pointer = tirx.address_of(base[offsets.of(memory)])

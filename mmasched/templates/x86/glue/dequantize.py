@@ -28,6 +28,7 @@ class Dequantize(Description):
     scale: float | tuple[float, ...]
     zero_point: int = 0
     dtype: str = "uint8"
+    aligned: bool = True  # whether y begins on a 64-byte boundary, as other arguments do
 
     @property
     def per_channel(self) -> bool:
@@ -59,6 +60,7 @@ class _Dequantize:
         self.d, self.kernel = description, Kernel(description, isa, threads)
         self.e, buffers = self.kernel.e, self.kernel.buffers
         self.x, self.y, self.scale = buffers["x"], buffers["y"], buffers.get("scale")
+        self.origin = 0 if description.aligned else self.kernel.unaligned()
 
     def build(self) -> tirx.PrimFunc:
         _, channels, height, width = self.d.shape
@@ -85,7 +87,7 @@ class _Dequantize:
             else:
                 scale = load(self.scale, at[2], vector("float32", size if channels > 1 else 1))
                 scale = tirx.Broadcast(scale, size) if channels == 1 and size > 1 else scale
-            self.e.store(self.y, at[1], self._floats(integers, scale))
+            self.e.store(self.y, self.origin + at[1], self._floats(integers, scale))
 
     def _images(self) -> None:
         e, d = self.e, self.d
@@ -116,7 +118,7 @@ class _Dequantize:
         else:
             scale = load(self.scale, channel + c, "float32")
             scale = scale if lanes == 1 else tirx.Broadcast(scale, lanes)
-        self.e.store(self.y, target + c * (self.d.shape[2] * self.d.shape[3]), self._floats(integers, scale))
+        self.e.store(self.y, self.origin + target + c * (self.d.shape[2] * self.d.shape[3]), self._floats(integers, scale))
 
     def _words(self, source: Expr, size: int, group: int) -> list[Expr]:
         """For each four channels, a word per pixel."""

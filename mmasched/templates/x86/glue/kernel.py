@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from tvm import tirx
 
-from mmasched.templates.emitter import Emitter, pointer
+from mmasched.templates.emitter import Emitter, Expr, const, pointer
 from mmasched.templates.x86.dense import MEMORY
 from mmasched.templates.x86.isa import Isa
 
@@ -53,6 +53,14 @@ class Kernel:
         other = copy.copy(self)
         other.isa = replace(self.isa, lanes=lanes)
         return other
+
+    def unaligned(self) -> Expr:
+        """An offset of 0 that turns vector accesses into unaligned ones.
+
+        TVM takes the alignment of an access from its index alone; of this one, which is 0 because thread numbers are not
+        negative, it knows nothing.
+        """
+        return self.e.let(tirx.shift_right(self.tid, const(31, "int32")), "origin")
 
     def finish(self) -> tirx.PrimFunc:
         """The private function (arguments..., tid) -> int32."""

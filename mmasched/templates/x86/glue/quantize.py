@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from mmasched.templates.emitter import Expr, const, load, shuffle, vector
+from mmasched.templates.emitter import Expr, load, shuffle, vector
 from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.division import Quotient
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
@@ -45,9 +45,7 @@ class _Quantize:
         d = description
         self.d, self.kernel = d, Kernel(d, isa, threads)
         self.e, self.x, self.y = self.kernel.e, self.kernel.buffers["x"], self.kernel.buffers["y"]
-        # TVM takes the alignment of a load from its index alone. An offset it knows nothing of, which is 0 since thread
-        # numbers are not negative, makes it emit unaligned loads.
-        self.origin = 0 if d.aligned else self.e.let(tirx.shift_right(self.kernel.tid, const(31, "int32")), "origin")
+        self.origin = 0 if d.aligned else self.kernel.unaligned()
         self.quotient = Quotient.of(d.scale, -d.zero_point, 255 - d.zero_point)
         self.narrowing = Narrowing(d.zero_point, 0, 255, self.quotient.bounded)
 

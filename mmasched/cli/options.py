@@ -1,0 +1,38 @@
+"""Options that several commands share, so that they are spelled and explained alike everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_LOG = "mmasched.jsonl"
+
+
+def examples(*commands: str) -> str:
+    """The epilog of a command's help: each example on a line of its own."""
+    heading = "Example:" if len(commands) == 1 else "Examples:"
+    return "\n".join(["\b", heading, *(f"  {command}" for command in commands)])
+
+
+Target = Annotated[str, typer.Option("--target", "-t", metavar="TARGET", help="native or FAMILY/CHIP, such as x86/avx2: see doctor.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", help="Cores to run on.  [default: all this process may use]")
+]
+Log = Annotated[Path, typer.Option("--log", metavar="FILE", help="Log to start from and to add to.")]
+ReadLog = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="FILE", help=f"Log with schedules.  [default: {DEFAULT_LOG} where there is one]"),
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.")]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch", metavar="N", help="Images at a time.  [default: as the model says; built-in networks: 1]"),
+]
+
+
+def log_to_read(given: Path | None) -> Path | None:
+    """The log that a reading command uses: the one given, else the default one if it is there."""
+    default = Path(DEFAULT_LOG)
+    return given or (default if default.is_file() else None)
