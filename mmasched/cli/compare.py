@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     work: Annotated[
-        str, typer.Argument(metavar="NETWORK_OR_PROBLEM", help="An .onnx file, a built-in name, or a problem (see space).")
+        str, typer.Argument(metavar="NETWORK_OR_PROBLEM", help="An .onnx file, a built-in name or a problem.")
     ],
     target: options.Target = "native",
     log: options.ReadLog = None,
@@ -38,7 +38,8 @@ def compare(
 ) -> None:
     """Time other libraries and mmasched on equal work.
 
-    Each has a process of its own, its output is checked, and they are timed in rotation. mmasched runs the best schedule that the log has, else the default one.
+    Each has a process of its own, its output is checked, and they are timed in rotation. mmasched runs the best
+    schedule that the log has, else the default one.
     """
     from mmasched import compare as room
     from mmasched.deploy.records import records_for

@@ -17,9 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    peak: Annotated[bool, typer.Option("--peak", help="Also measure the peak of every target that runs here.")] = False,
+    peak: Annotated[bool, typer.Option("--peak", help="Also measure the peak of every target here.")] = False,
     python: Annotated[
-        str | None, typer.Option("--python", metavar="FILE", help="Interpreter to look for peers in.  [default: this one]")
+        str | None, typer.Option("--python", metavar="FILE", help="Where to look for peers.  [default: here]")
     ] = None,
 ) -> None:
     """Say what is here, and what to install for the rest.

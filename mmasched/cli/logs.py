@@ -101,7 +101,8 @@ def best(
     made = table("problem", "target", "chip", "threads", "cost", "schedule", left=3)
     made.columns[-1].justify, made.columns[-1].no_wrap = "left", False
     for record in winners:
-        price = cost(record.cost, record.kind) + ("" if record.confirmed or record.kind != "measured" else " (single pass)")
+        single = record.kind == "measured" and not record.confirmed
+        price = cost(record.cost, record.kind) + (" (single pass)" if single else "")
         schedule = f"{record.template} {settings(record.config)}"
         made.add_row(key_label(record.problem), record.target, record.chip, str(record.threads), price, schedule)
     console().print(made)

@@ -16,7 +16,9 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", heading, *(f"  {command}" for command in commands)])
 
 
-Target = Annotated[str, typer.Option("--target", "-t", metavar="TARGET", help="native or FAMILY/CHIP, such as x86/avx2: see doctor.")]
+Target = Annotated[
+    str, typer.Option("--target", "-t", metavar="TARGET", help="native or FAMILY/CHIP, such as x86/avx2: see doctor.")
+]
 Threads = Annotated[
     int | None, typer.Option("--threads", metavar="N", help="Cores to run on.  [default: all this process may use]")
 ]

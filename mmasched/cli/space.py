@@ -110,4 +110,6 @@ def _show_problem(text: str, target: str, threads: int | None) -> None:
 
 
 def _values(values: Any) -> str:
-    return ", ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+    from mmasched.report.tables import value_text
+
+    return ", ".join(map(value_text, values))

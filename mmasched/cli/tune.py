@@ -32,15 +32,15 @@ def register(app: typer.Typer) -> None:
 
 def tune(
     network: Annotated[
-        str, typer.Argument(metavar="NETWORK", help="A quantized .onnx file, a built-in name (see networks) or a problem.")
+        str, typer.Argument(metavar="NETWORK", help="A quantized .onnx file, a built-in name or a problem.")
     ],
     target: options.Target = "native",
     trials: Annotated[
-        int | None, typer.Option("--trials", metavar="N", help="Trials over all problems together.  [default: by effort]")
+        int | None, typer.Option("--trials", metavar="N", help="Trials over all problems.  [default: by effort]")
     ] = None,
     effort: Annotated[
         str | None,
-        typer.Option("--effort", metavar="EFFORT", help="quick (32 trials a problem), standard (128) or thorough (512)."),
+        typer.Option("--effort", metavar="EFFORT", help="quick (32 trials a problem), standard (128), thorough (512)."),
     ] = None,
     log: options.Log = Path(options.DEFAULT_LOG),
     strategy: Annotated[

@@ -21,16 +21,17 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="A key, or what of it is not ordinary (see space).")],
+    problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="A key, or what of it is unusual (see space).")],
     target: options.Target = "native",
     config: Annotated[
-        str | None, typer.Option("--config", metavar="JSON", help="A line of a log will do.  [default: a random config]")
+        str | None, typer.Option("--config", metavar="JSON", help="A line of a log will do.  [default: a random one]")
     ] = None,
     seed: options.Seed = 0,
 ) -> None:
     """Check a schedule bit for bit against the reference.
 
-    The operands are worst cases of the bit widths and random ones; the reference is exact integer arithmetic. Exit status 1 means that it is not correct.
+    The operands are worst cases of the bit widths and random ones; the reference is exact integer arithmetic. Exit
+    status 1 means that it is not correct.
     """
     from mmasched.cli.shapes import problem_of
     from mmasched.hardware import Target

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,7 @@ class CompiledNetwork:
         self._calls = [self._bind(item) for item in layout.sequence]
         self._quick = Quick.of(layout)
         self._known: dict[str, tuple[np.ndarray, int]] = {}
+        self._made: dict[str, tuple[np.ndarray, int]] = {}
         if self._quick is not None:
             function, arena, blob = module[layout.sequence[0].entry], self._arena, self._blob
             self._quick_call = lambda *addresses: function(arena, blob, *addresses)
@@ -143,8 +145,15 @@ class CompiledNetwork:
             self._known[name] = (array, addresses[-1])
         results = {}
         for name, shape, dtype in quick.outputs:
-            results[name] = array = np.empty(shape, dtype)
-            addresses.append(array.__array_interface__["data"][0])
+            made = self._made.get(name)
+            # Two references are ours (the tuple's and the argument's): the caller has dropped the last result, and its
+            # memory, which is still mapped and warm, can be the next one's.
+            if made is None or getrefcount(made[0]) != 2:
+                array = np.empty(shape, dtype)
+                self._made[name] = made = (array, array.__array_interface__["data"][0])
+                del array
+            results[name] = made[0]
+            addresses.append(made[1])
         self._quick_call(*[addresses[i] for i in quick.order])
         return results
 

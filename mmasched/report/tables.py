@@ -37,7 +37,7 @@ def tuning_table(result: Any) -> Table:
     for layer, row in zip(result.layers, result.rows(), strict=True):
         kind = row["kind"] or kind
         made.add_row(
-            label(layer.problem), str(row["count"]), str(row["trials"]), cost(row["default"], row["kind"] or "measured"),
+            label(layer.problem), str(row["count"]), str(row["trials"]), cost(row["default"], row["kind"]),
             cost(row["cost"], row["kind"]), ratio(row["speedup"]), number(row["gops"]), share(row["share"]),
         )  # fmt: skip
     if len(result.layers) > 1:
@@ -87,14 +87,19 @@ def records_table(records: Sequence[Record]) -> Table:
     made.columns[-1].no_wrap = False
     for record in records:
         note = settings(record.config) if record.ok else record.detail
-        confirmed = " confirmed" if record.confirmed else ""
-        made.add_row(record.time[:19], record.template, record.outcome + confirmed, cost(record.cost, record.kind), note)
+        outcome = record.outcome + (" confirmed" if record.confirmed else "")
+        made.add_row(record.time[:19], record.template, outcome, cost(record.cost, record.kind), note)
     return made
 
 
 def settings(config: Any) -> str:
     """tile_w=4 pack=true ...: the values of a config."""
-    return " ".join(f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in config.items())
+    return " ".join(f"{name}={value_text(value)}" for name, value in config.items())
+
+
+def value_text(value: Any) -> str:
+    """A knob's value as JSON and TOML spell it, without quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def comparison_table(comparison: Any) -> Table:
@@ -104,7 +109,6 @@ def comparison_table(comparison: Any) -> Table:
         column.justify = "left"
     for row in comparison.rows:
         remark = row.remark or (row.kernel if row.name != "mmasched" else "")
-        made.add_row(
-            row.name, row.version, duration(row.seconds), duration(row.best), number(row.gops), str(row.agreement), remark
-        )  # fmt: skip
+        times = duration(row.seconds), duration(row.best)
+        made.add_row(row.name, row.version, *times, number(row.gops), str(row.agreement), remark)
     return made

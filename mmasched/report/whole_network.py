@@ -75,6 +75,27 @@ def onnxruntime_session(path: str | Path, threads: int, optimized: bool = True) 
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def same_as_onnxruntime(
+    got: Mapping[str, np.ndarray], model: str | Path, feeds: Mapping[str, np.ndarray], threads: int
+) -> tuple[bool, str]:
+    """Whether outputs are ONNX Runtime's for the model and the feeds, bit for bit, and in words.
+
+    Its optimized and its unoptimized mode differ by a quantum here and there: either counts.
+    """
+    worst = ""
+    for optimized in (True, False):
+        session = onnxruntime_session(model, threads, optimized)
+        names = [output.name for output in session.get_outputs()]
+        expected = dict(zip(names, session.run(names, dict(feeds)), strict=True))
+        wrong = sum(int(np.count_nonzero(got[name] != expected[name])) for name in names)
+        elements = sum(expected[name].size for name in names)
+        mode = "optimized" if optimized else "unoptimized"
+        if not wrong:
+            return True, f"exact: all {elements} outputs are those of ONNX Runtime ({mode})"
+        worst = worst or f"NOT EXACT: {wrong} of {elements} outputs differ from ONNX Runtime ({mode})"
+    return False, worst
+
+
 def race(
     contestants: Sequence[NetworkPeer], feeds: Mapping[str, np.ndarray], threads: int, rounds: int = 15
 ) -> list[Timing]:
