@@ -68,9 +68,8 @@ def load(path: str | Path) -> CompiledNetwork:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read(MANIFEST))
             if manifest.get("schema", 0) > SCHEMA:
-                raise BadInput(
-                    f"{path} has artifact schema {manifest['schema']}, this version reads up to {SCHEMA}: update mmasched"
-                )
+                newer = f"{path} has artifact schema {manifest['schema']}"
+                raise BadInput(f"{newer}, this version reads up to {SCHEMA}: update mmasched")
             arrays = dict(np.load(io.BytesIO(archive.read(ARRAYS)), allow_pickle=False))
             blob = np.load(io.BytesIO(archive.read(BLOB)), allow_pickle=False)
             library = archive.read(LIBRARY)
@@ -136,7 +135,8 @@ def _layout_from_json(raw: dict[str, Any], arrays: dict[str, np.ndarray]) -> Lay
         if "entry" in item:
             sequence.append(Stretch(item["entry"], tuple(item["io"])))
         else:
-            sequence.append(HostStep(_node_from_json(item["node"], arrays), g.Tensor(**_decode(item["tensor"], arrays))))
+            tensor = g.Tensor(**_decode(item["tensor"], arrays))
+            sequence.append(HostStep(_node_from_json(item["node"], arrays), tensor))
     return Layout(
         name=raw["name"], target=raw["target"], chip=raw["chip"], threads=int(raw["threads"]),
         inputs=tuple(map(port, raw["inputs"])), outputs=tuple(map(port, raw["outputs"])), sequence=tuple(sequence),

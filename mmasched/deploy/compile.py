@@ -51,7 +51,8 @@ def assemble(plan: Plan, chip: Hardware, threads: int, untuned: tuple[Any, ...])
     offsets, arena_bytes = _arena(plan)
     blob_offsets, blob = _blob(plan)
     graph = plan.graph
-    ports = {name: Port(name, graph.tensors[name].shape, graph.tensors[name].dtype) for name in (*graph.inputs, *graph.outputs)}
+    tensors = [graph.tensors[name] for name in (*graph.inputs, *graph.outputs)]
+    ports = {tensor.name: Port(tensor.name, tensor.shape, tensor.dtype) for tensor in tensors}
     direct = frozenset(
         m.name for steps in segments.values() for s in steps for m in s.arguments if m.space in ("input", "output")
     )

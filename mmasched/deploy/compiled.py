@@ -252,9 +252,8 @@ class CompiledNetwork:
             self._complain(feeds)
         array = np.asarray(feeds[port.name])
         if array.shape != port.shape or array.dtype != port.dtype:
-            raise BadInput(
-                f"the input {port.name!r} is {array.dtype} of shape {array.shape}: pass {port.dtype} of shape {port.shape}"
-            )
+            wanted = f"{port.dtype} of shape {port.shape}"
+            raise BadInput(f"the input {port.name!r} is {array.dtype} of shape {array.shape}: pass {wanted}")
         return array
 
 

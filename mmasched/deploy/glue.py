@@ -56,7 +56,8 @@ def _unary(planner: Planner, node: g.Node) -> tuple[Place, Place, dict[str, Memo
 def quantize(planner: Planner, node: g.Quantize) -> bool:
     """From the caller's float array straight into the layout of the first kernel."""
     name = node.inputs[0]
-    if name not in planner.graph.inputs or planner.tensor(name).dtype != "float32" or not _in_bytes(planner, node.output):
+    given = name in planner.graph.inputs and planner.tensor(name).dtype == "float32"
+    if not given or not _in_bytes(planner, node.output):
         return False
     y = planner.place(node.output)
     description = k.Quantize(shape=logical(y), y=y.plane, scale=node.scale, zero_point=node.zero_point + y.bias,

@@ -36,8 +36,8 @@ def build_module(
 ) -> tvm.IRModule:
     """One IRModule with all kernels and an entry per segment: (arena, blob, addresses of the caller's arrays...).
 
-    Addresses are plain integers in the order of `io_names`: a tensor argument would promise an alignment that a caller's
-    array need not have.
+    Addresses are plain integers in the order of `io_names`: a tensor argument would promise an alignment that a
+    caller's array need not have.
     """
     functions: dict[tvm.ir.GlobalVar, tirx.PrimFunc] = {}
     names: dict[int, tvm.ir.GlobalVar] = {}

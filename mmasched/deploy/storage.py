@@ -1,4 +1,4 @@
-"""Where the activations of a network lie: layout of each tensor, and one arena shared by tensors whose lives do not meet.
+"""Where the activations of a network lie: layout of each tensor, and one arena shared by tensors that never meet.
 
 Activations of 8 bits are unsigned bytes in NHWC order (signed ones stored 128 higher).  A tensor that padded
 convolutions read is written inside a halo that already holds the padding, so that nobody copies it; such tensors share

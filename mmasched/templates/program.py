@@ -23,7 +23,8 @@ class Program:
 
     make_phases gives the private functions (x, w, c, r, y, ws, tid) -> int32; all threads finish one before the next
     begins. `identity` is equal for programs with equal code: they differ only in what they pack.
-    weight_bytes, constant_words: sizes of the packed operands. pack_weights: OHWI weights to flat int8. pack_constants: (weights, bias) to flat int32 (biases, scales, parameters).
+    weight_bytes, constant_words: sizes of the packed operands. pack_weights: OHWI weights to flat int8.
+    pack_constants: (weights, bias) to flat int32 (biases, scales, parameters).
     workspace_bytes: scratch memory that the kernel needs, 64-byte aligned.
     """
 

@@ -71,13 +71,15 @@ class MatrixKernel(DenseKernel):
         for j in range(plan.tile_blocks):
             for v in range(plan.vectors):
                 at = self.scratch_at + j * 16 * plan.vectors * 16 + v * 16
-                e.effect("llvm.x86.tilestored64", _tile(j * plan.vectors + v), tirx.address_of(self.workspace[at]), pitch)
+                to = tirx.address_of(self.workspace[at])
+                e.effect("llvm.x86.tilestored64", _tile(j * plan.vectors + v), to, pitch)
         for j in range(plan.tile_blocks):
             self._finish(tile, j)
 
     def _step(self, tile: Tile, source: Expr, weights: Expr) -> None:
         e, plan = self.e, self.plan
-        multiply = "llvm.x86.tdpbssd" if self.spec.problem.input_signed and not self.spec.input_bias else "llvm.x86.tdpbusd"
+        signed = self.spec.problem.input_signed and not self.spec.input_bias
+        multiply = "llvm.x86.tdpbssd" if signed else "llvm.x86.tdpbusd"
         pitch = const(self.pixel_step, "int64")
         distance = int(self.spec.config["prefetch"])
         held: dict[int, int] = {}  # tile register -> operand it holds

@@ -209,7 +209,9 @@ def matrix_input_reachable(problem: Conv2d, values: Values, site: Site) -> bool:
     return input_reachable(problem, values, site)
 
 
-MATRIX = {**SHARED, **make_dense_constraints(("tile_m",)), "tiles_fit": tiles_fit, "input_reachable": matrix_input_reachable}
+MATRIX = {
+    **SHARED, **make_dense_constraints(("tile_m",)), "tiles_fit": tiles_fit, "input_reachable": matrix_input_reachable,
+}  # fmt: skip
 DEPTHWISE = {
     f.__name__: f
     for f in (multiply_available, multiply_exact, lanes_available, channels_fill_chunk, input_reachable_depthwise,

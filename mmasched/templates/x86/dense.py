@@ -250,7 +250,8 @@ class DenseKernel:
         plane = self.spec.source if self.spec.mode != IM2COL else Plane(0, 0, 0)
         group_step = 1024 if plan.matrix_tiles and self.spec.mode == IM2COL else r.group
         with e.loop(r.terms, "term") as term, e.loop(r.taps[0], "kh") as kh, e.loop(r.taps[1], "kw") as kw:
-            offset = e.let(kh * (p.dilation[0] * plane.row) + kw * (p.dilation[1] * plane.pixel) + block * r.channels, "k")
+            tap = kh * (p.dilation[0] * plane.row) + kw * (p.dilation[1] * plane.pixel)
+            offset = e.let(tap + block * r.channels, "k")
             step = (((block * r.terms + term) * r.taps[0] + kh) * r.taps[1] + kw) * r.groups_per_run
             weights = e.let(tile.weights + step * plan.step_bytes, "w")
             with e.loop(r.full_groups // unroll, "kg") as kg:

@@ -1,7 +1,7 @@
-"""Depthwise convolution: four neighbouring pixels of a row are interleaved byte by byte and multiplied in one dot product.
+"""Depthwise convolution: four neighbouring pixels of a row are interleaved bytewise and multiplied in one dot product.
 
-A group of pixels (a quad) serves every kernel row that passes over it and, where stride and dilation are 1 and the kernel
-is at most 3 wide, two neighbouring outputs, whose weights are the same taps shifted by one byte.
+A group of pixels (a quad) serves every kernel row that passes over it and, where stride and dilation are 1 and the
+kernel is at most 3 wide, two neighbouring outputs, whose weights are the same taps shifted by one byte.
 """
 
 from __future__ import annotations
@@ -235,7 +235,8 @@ class DepthwiseKernel:
                     at = self.weights_at + (kh * len(plan.variants) + variant) * (plan.chunk * 4)
                     for v, register in enumerate(acc[y, x]):
                         weights = reinterpret(isa.i32, load(self.w, at + v * isa.bytes, f"int8x{isa.bytes}"))
-                        e.store(register, 0, isa.dot(load(register, 0, isa.i32), reinterpret(isa.i32, four[v]), weights))
+                        total = load(register, 0, isa.i32)
+                        e.store(register, 0, isa.dot(total, reinterpret(isa.i32, four[v]), weights))
 
     def _pixel(self, at: Expr) -> Expr:
         value = load(self.x, at, f"uint8x{self.spec.isa.bytes}")
@@ -243,7 +244,8 @@ class DepthwiseKernel:
             value = value ^ splat(const(128, "uint8"), self.spec.isa.bytes)
         return self.e.let(value, "pixel")
 
-    def _finish(self, acc: Sequence[tirx.Var], output: tuple[int, int], x0: Expr, to: Expr, residual: Expr | None) -> None:
+    def _finish(self, acc: Sequence[tirx.Var], output: tuple[int, int], x0: Expr, to: Expr,
+                residual: Expr | None) -> None:  # fmt: skip
         e, plan, isa, spec = self.e, self.plan, self.spec.isa, self.spec
         valid = min(plan.chunk, spec.problem.in_channels)
         y, x = output

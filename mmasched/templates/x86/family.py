@@ -22,9 +22,8 @@ DEFAULT_SAMPLES = 256
 def templates_for(problem: Conv2d, hardware: Any) -> list[str]:
     """Names of the templates that can serve the problem. Raises Unsupported for 8-bit floats."""
     if problem.is_fp8:
-        raise Unsupported(
-            f"operand_type {problem.operand_type} has no x86 instructions: use a target from cuda/sm_89 on, or int operands"
-        )
+        lacking = f"operand_type {problem.operand_type} has no x86 instructions"
+        raise Unsupported(f"{lacking}: use a target from cuda/sm_89 on, or int operands")
     if depthwise(problem):
         return ["x86_depthwise"]
     # Block scales need their partial sums in registers, which AMX tiles are not.

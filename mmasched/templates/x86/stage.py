@@ -1,4 +1,4 @@
-"""The input rearranged in the workspace ahead of the reduction: padded, or one row of taps per output pixel (im2col)."""
+"""The input rearranged in the workspace before the reduction: padded, or one row of taps per output pixel (im2col)."""
 
 from __future__ import annotations
 

@@ -67,7 +67,8 @@ class VectorKernel(DenseKernel):
 
         self.reduce(tile, step, block)
 
-    def _finish(self, tile: Tile, pixels: Sequence[tuple[int, int]], values: list[list[Expr]], *, is_float: bool) -> None:
+    def _finish(self, tile: Tile, pixels: Sequence[tuple[int, int]], values: list[list[Expr]], *,
+                is_float: bool) -> None:  # fmt: skip
         spec, plan = self.spec, self.plan
         y_plane, r_plane = spec.output_plane, spec.residual_plane
         if self.finish.raw:

@@ -1,0 +1,74 @@
+"""Random problems x configs x tiers, built and compared bit for bit with the NumPy reference."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from problems import random_problem
+
+from mmasched.build import build_candidate
+from mmasched.hardware import hardware, runs_here
+from mmasched.problem import Conv2d, Requantize, random_operands, reference, worst_case_operands
+from mmasched.templates.x86.family import spaces
+
+TIERS = ("x86/amx", "x86/avx512-vnni", "x86/avx-vnni", "x86/avx2")
+
+
+def needs(tier: str) -> None:
+    if not runs_here(tier):
+        pytest.skip(f"this CPU lacks the instructions of {tier}, and there is no emulator of them")
+
+
+def check(problem: Conv2d, config, tier: str, threads: int, operands: dict) -> None:
+    candidate = build_candidate(problem, config, hardware(tier), threads)
+    candidate.load_operands(**operands)
+    wrong = candidate.run() != reference(problem, **operands)
+    assert not wrong.any(), f"{wrong.mean():.1%} wrong: {problem.key} {config} on {tier}, {threads} threads"
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("seed", range(10))
+def test_random_candidates_are_exact(tier: str, seed: int) -> None:
+    needs(tier)
+    rng = np.random.default_rng([seed, TIERS.index(tier)])
+    problem, threads = random_problem(rng), int(rng.integers(1, 3))
+    # One config of each template: sampling their union would rarely meet the small spaces.
+    for space in spaces(problem, hardware(tier), threads):
+        check(problem, space.sample(rng), tier, threads, random_operands(problem, seed))
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_extreme_operands_are_exact(tier: str) -> None:
+    needs(tier)
+    problem = Conv2d(1, 6, 6, 64, 32, 3, padding=1, input_signed=False, requantize=Requantize(1e-4, 7))
+    space = spaces(problem, hardware(tier), 1)[0]
+    config = space.sample(np.random.default_rng(0))
+    for operands in worst_case_operands(problem):
+        check(problem, config, tier, 1, operands)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("seed", range(60))
+def test_every_problem_has_a_config(tier: str, seed: int) -> None:
+    problem = random_problem(np.random.default_rng(seed))
+    for threads in (1, 2):
+        assert spaces(problem, hardware(tier), threads), problem.key
+
+
+def test_saturating_multiplication_is_offered_only_where_it_is_exact() -> None:
+    chip = hardware("x86/avx2")
+    wide = Conv2d(1, 8, 8, 16, 16, 3, padding=1, requantize=Requantize(1e-3))
+    narrow = Conv2d(1, 8, 8, 16, 16, 3, padding=1, weight_bits=7, weight_range=(-63, 63), requantize=Requantize(1e-3))
+    found = {p: {config["multiply"] for config in spaces(p, chip, 1)[0].enumerate()} for p in (wide, narrow)}
+    # u8 times s8, added in pairs: 2 * 255 * 128 is past int16, 2 * 255 * 63 is not.
+    assert found == {wide: {"vpmaddwd"}, narrow: {"vpmaddwd", "vpmaddubsw"}}
+    if runs_here("x86/avx2"):
+        space = spaces(narrow, chip, 1)[0]
+        config = next(c for c in space.enumerate() if c["multiply"] == "vpmaddubsw")
+        for operands in worst_case_operands(narrow):
+            check(narrow, config, "x86/avx2", 1, operands)
