@@ -125,19 +125,20 @@ class MatrixKernel(DenseKernel):
             columns = range(base // 16, base // 16 + width)
             scales = [e.let(self.constant(tile, v, scale=True), "scale") for v in columns]
             with e.loop(-(-rows // together), "rows") as group:
-                quantized, addresses = [], []
+                chosen = []
                 for q in range(together):
                     row = group * together + q
-                    row = e.let(row if rows % together == 0 else tirx.min(row, rows - 1), "row")
-                    residual_at = None
-                    if self.finish.residual:
-                        residual_at = e.let(tile.pixel(r_plane, j, row) + base, "res")
+                    chosen.append(e.let(row if rows % together == 0 else tirx.min(row, rows - 1), "row"))
+                residuals = None
+                if self.finish.residual:
+                    offsets = [e.let(tile.pixel(r_plane, j, row) + base, "res") for row in chosen]
+                    residuals = epilogue.residuals(self.r, offsets, width, valid)
+                quantized, addresses = [], []
+                for q, row in enumerate(chosen):
                     values = []
                     for k, v in enumerate(columns):
-                        residual = None
-                        if residual_at is not None:
-                            residual = epilogue.residual_vector(self.r, residual_at, width, k, valid)
-                        values.append(epilogue.quantize(epilogue.scaled(accumulator(row, v), scales[k]), residual))
+                        scaled = epilogue.scaled(accumulator(row, v), scales[k])
+                        values.append(epilogue.quantize(scaled, residuals[q][k] if residuals else None))
                     quantized.append(values)
                     addresses.append(e.let(tile.pixel(y_plane, j, row) + base, "dst"))
                 epilogue.store_pixels(self.y, quantized, addresses, width, valid)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmasched.problem import Conv2d
 from mmasched.templates.x86.dense import DensePlan
-from mmasched.templates.x86.epilogue import column_order
+from mmasched.templates.x86.epilogue import ROUNDER, column_order
 from mmasched.templates.x86.geometry import split_weights
 from mmasched.templates.x86.spec import PARAMETERS, KernelSpec
 
@@ -85,25 +85,30 @@ def channel_scales(problem: Conv2d, blocks: int) -> np.ndarray:
 def parameter_words(spec: KernelSpec) -> np.ndarray:
     """The parameter block of the epilogue, PARAMETER_WORDS int32 words in the order of spec.PARAMETERS.
 
-    low and high bound the requantized value (with a QuantizedAdd: the intermediate one, in the problem's own sign);
-    final_low and final_high bound the stored bytes, final_offset is added to them before.
+    final_low and final_high bound the stored bytes, final_offset is added to them before. The inner ones belong to the
+    intermediate requantization of a QuantizedAdd: bounds less its zero point, and the zero point as Epilogue subtracts it.
     """
     words = np.zeros(PARAMETER_WORDS, np.int32)
-    q = spec.problem.requantize
+    p = spec.problem
+    q = p.requantize
     if q is None:
         return words
-    low, high = q.clamp or spec.problem.output_range
-    final_low, final_high = (v + spec.output_bias for v in spec.problem.clamp)
+    final_low, final_high = (v + spec.output_bias for v in p.clamp)
     values: dict[str, int | np.float32] = {
-        "zero_point": q.zero_point, "low": low, "high": high, "guard": INT32_GUARD,
+        "guard": INT32_GUARD,
         "residual_scale": np.float32(q.residual_scale or 0),
-        "residual_zero_point": (0 if q.add else q.residual_zero_point) + spec.output_bias,
+        # Signed residuals are read 128 higher, whether they are stored so or not.
+        "residual_zero_point": (0 if q.add else q.residual_zero_point) + (128 if p.output_signed else 0),
         "final_offset": spec.output_bias + (0 if q.add else q.zero_point),
         "final_low": final_low, "final_high": final_high,
     }  # fmt: skip
     if q.add is not None:
-        values |= {"add_scale": np.float32(q.add.scale), "add_residual_scale": np.float32(q.add.residual_scale),
-                   "add_offset": np.float32(q.add.offset)}  # fmt: skip
+        low, high = q.clamp or p.output_range
+        values |= {
+            "inner_low": np.float32(low - q.zero_point), "inner_high": np.float32(high - q.zero_point),
+            "inner_zero_point": np.float32(ROUNDER - q.zero_point), "add_scale": np.float32(q.add.scale),
+            "add_residual_scale": np.float32(q.add.residual_scale), "add_offset": np.float32(q.add.offset),
+        }  # fmt: skip
     for name, value in values.items():
         at = PARAMETERS.index(name)
         words[at] = np.float32(value).view(np.int32) if isinstance(value, np.floating) else value

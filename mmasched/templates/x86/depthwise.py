@@ -260,12 +260,13 @@ class DepthwiseKernel:
             for v, value in enumerate(values):
                 self.epilogue.store_raw(self.y, value, to, order[v * isa.lanes : (v + 1) * isa.lanes], valid)
             return
+        residuals = None
+        if residual is not None:
+            residuals = self.epilogue.residuals(self.r, [address(residual, spec.residual_plane)], 4, valid)
         quantized = []
         for v, value in enumerate(values):
             scale = load(self.floats, self.columns + self.constants_at + v * isa.lanes, isa.f32)
-            added = None
-            if residual is not None:
-                added = self.epilogue.residual_vector(self.r, address(residual, spec.residual_plane), 4, v, valid)
+            added = residuals[0][v] if residuals else None
             quantized.append(self.epilogue.quantize(self.epilogue.scaled(value, scale), added))
         self.epilogue.store_pixels(self.y, [quantized], [to], 4, valid)
 

@@ -18,6 +18,7 @@ from mmasched.templates.x86.site import Site
 from mmasched.templates.x86.spec import KernelSpec
 
 L1_BYTES, L2_BYTES, MEMORY_BYTES = 100.0, 30.0, 8.0  # sustained bytes per cycle from each level
+LINE_CYCLES = 3.0
 MATRIX_CYCLES = 16  # one TDPB instruction on full tiles
 DOT_CYCLES = {"vpdpbusd": 0.5, "vpmaddubsw": 1.2, "vpmaddwd": 2.0}
 DOT_LATENCY = 5
@@ -40,7 +41,7 @@ class Draft:
     @property
     def cycles(self) -> float:
         """The whole kernel on its slowest thread."""
-        return (max(self.compute, self.weights, self.inputs) + self.copy + self.finish) * self.imbalance
+        return (max(self.compute, self.weights + self.inputs) + self.copy + self.finish) * self.imbalance
 
     def features(self) -> list[float]:
         """Logarithms, which trees split more evenly."""
@@ -85,23 +86,29 @@ def _dense(spec: KernelSpec, site: Site) -> Draft:
         cost = DOT_CYCLES[str(c["multiply"])]
         step_cycles = max(rows * vectors * cost, (rows + vectors) / 2, DOT_LATENCY) + 1.0 / int(c["unroll"])
         overhead = 20.0
-    weight_bytes, input_bytes = steps * group * channels, steps * group * rows
-    order = _reuse(c, m, n)
-    weights_level = _level(order["n"] * weight_bytes + input_bytes, site)
-    inputs_level = _level(order["m"] * input_bytes + weight_bytes, site)
+    panels = {"n": steps * group * channels, "m": steps * group * rows}  # bytes that each axis' tiles read
+    rates = _rates(c, panels, {"m": m, "n": n}, site)
     copied = 0.0
     if spec.copies_input:
         size_in = p.batch * p.height * p.width * p.in_channels
-        copied = (blocks * size * reduction.run * p.groups if spec.mode == IM2COL else size_in) / 12.0
+        cells = blocks * size * reduction.run * p.groups
+        # im2col decides for every tap whether it is inside, so that its cost counts moves, not bytes.
+        taps = p.kernel[0] * p.kernel[1]
+        per_tap = max(reduction.run / taps / 64, 1.0)
+        copied = blocks * size * p.groups * taps * (per_tap * 2 + 6) if spec.mode == IM2COL else size_in / 12.0
+        copied = max(copied, cells / 16.0 if spec.mode == IM2COL else 0.0)
     share = 1.0 / spec.threads
     axis = m if c["parallel"] == "m" else n
     outputs = tiles * rows * channels
+    # A cache line that neighbouring channel tiles do not complete soon is written, evicted and fetched again.
+    soon = str(c["tile_order"])[1] == "n" and int(c["block_n"]) > 1
+    lines = tiles * rows * (channels / 64 if soon else max(1.0, channels / 64))
     return Draft(
         compute=tiles * (steps * step_cycles + overhead) * share,
-        weights=tiles * weight_bytes / weights_level * share,
-        inputs=tiles * input_bytes / inputs_level * share,
+        weights=tiles * panels["n"] / rates["n"] * share,
+        inputs=tiles * panels["m"] / rates["m"] * share,
         copy=copied * share,
-        finish=_finish_cycles(outputs, p, site.lanes) * share * (0.5 if matrix else 1.0),
+        finish=(_finish_cycles(outputs, p, site.lanes) * (0.6 if matrix else 1.0) + lines * LINE_CYCLES) * share,
         waste=outputs / (p.batch * p.out_height * p.out_width * p.out_channels),
         imbalance=_imbalance(axis, spec.threads),
         tile=rows * vectors,
@@ -109,15 +116,25 @@ def _dense(spec: KernelSpec, site: Site) -> Draft:
     )
 
 
-def _reuse(config: Config, m: int, n: int) -> dict[str, int]:
-    """How many tiles of each axis pass before the other axis' operand is needed again."""
-    block = {"m": min(int(config["block_m"]), m), "n": min(int(config["block_n"]), n)}
-    inner = str(config["tile_order"])[1]
-    return {"m": block["m"] if inner == "m" else 1, "n": block["n"] if inner == "n" else 1}
+def _rates(config: Config, panels: dict[str, int], tiles: dict[str, int], site: Site) -> dict[str, float]:
+    """Bytes per cycle at which each axis' panels arrive: from the level that holds what passes between two uses."""
+    block = {axis: min(int(config[f"block_{axis}"]), tiles[axis]) for axis in "mn"}
+    outer, inner = str(config["tile_order"])
+    both = panels["m"] + panels["n"]
+    # The outer axis' panel is used by every tile of the inner loop, the inner axis' panels once per turn of it.
+    turn = block[inner] * panels[inner] + panels[outer]
+    rates = {outer: _level(both if block[inner] > 1 else turn, site), inner: _level(turn, site)}
+    if block[outer] == 1:  # no second turn inside the cache block: the inner panels come back with the next block
+        order = str(config["block_order"])
+        whole = tiles[inner] * panels[inner] if order[1] == inner else turn + tiles[outer] * panels[outer]
+        rates[inner] = _level(whole + panels[outer], site)
+    if block[inner] == 1:
+        rates[outer] = _level(block[outer] * panels[outer] + panels[inner], site)
+    return rates
 
 
 def _level(working_set: float, site: Site) -> float:
-    if working_set < 0.75 * site.l1d:
+    if working_set < 0.7 * site.l1d:
         return L1_BYTES
     return L2_BYTES if working_set < 0.75 * site.l2 else MEMORY_BYTES
 

@@ -34,6 +34,9 @@ def column_order(vectors: int, lanes: int) -> np.ndarray:
     return np.concatenate(order)
 
 
+ROUNDER = 1.5 * 2.0**23  # in float32, numbers of this size have no fraction bits
+
+
 @dataclass(frozen=True)
 class Finish:
     """Which steps the epilogue of a problem needs; the values themselves are run-time parameters."""
@@ -63,9 +66,9 @@ class Finish:
             raw=False,
             offset=bool(spec.output_bias or (q.zero_point and residual != "quantized")),
             clamp=stored != ((-128, 127) if signed else (0, 255)),
-            guard=reach > 0.99 or blocks > 1 or residual == "quantized",
+            guard=residual != "quantized" and (reach > 0.99 or blocks > 1),
             residual=residual,
-            residual_offset=bool(spec.output_bias or (q.residual_zero_point and residual == "float")),
+            residual_offset=bool(problem.output_signed or (q.residual_zero_point and residual == "float")),
             signed=signed,
         )
 
@@ -107,7 +110,7 @@ class Epilogue:
         if f.residual == "float":
             self.residual_scale = of("residual_scale", "float32")
         if f.residual == "quantized":
-            self.inner = tuple(of(name, "int32") for name in ("zero_point", "low", "high"))
+            self.inner = tuple(of(name, "float32") for name in ("inner_low", "inner_high", "inner_zero_point"))
             self.add = tuple(of(name, "float32") for name in ("add_scale", "add_residual_scale", "add_offset"))
 
     def scaled(self, value: Expr, scale: Expr, *, is_float: bool = False) -> Expr:
@@ -121,17 +124,16 @@ class Epilogue:
             residual = residual - self.residual_offset
         if f.residual == "float":
             value = isa.rounded(value) + isa.rounded(isa.to_float(residual) * self.residual_scale)
-        if self.guard is not None:
-            value = tirx.min(value, self.guard)
-        result = isa.round_to_int(value)
         if f.residual == "quantized":
-            zero_point, low, high = self.inner
-            inner = tirx.max(tirx.min(result, high - zero_point), low - zero_point) + zero_point
+            low, high, zero_point = self.inner
+            value = tirx.max(tirx.min(value, high), low)
+            # Adding 1.5 * 2^23 rounds to nearest even; subtracting it less the zero point is exact.
+            value = (value + splat(const(ROUNDER, "float32"), isa.lanes)) - zero_point
             scale, residual_scale, offset = self.add
-            inner = isa.multiply_add(isa.to_float(inner), scale,
-                                     isa.multiply_add(isa.to_float(residual), residual_scale, offset))  # fmt: skip
-            result = isa.round_to_int(inner)
-        return e.let(result, "q")
+            value = isa.multiply_add(value, scale, isa.multiply_add(isa.to_float(residual), residual_scale, offset))
+        elif self.guard is not None:
+            value = tirx.min(value, self.guard)
+        return e.let(isa.round_to_int(value), "q")
 
     def pack(self, four: Sequence[Expr]) -> Expr:
         """Four int32 vectors to bytes, as one int32 vector."""
@@ -146,23 +148,36 @@ class Epilogue:
             halves.append(words)
         return e.let(isa.pack_bytes(halves[0], halves[1], self.finish.signed), "bytes")
 
-    def residual_vector(self, buffer: tirx.Var, offset: Expr, width: int, v: int, valid: int) -> Expr:
-        """Vector v of a chunk of the residual as int32, in the accumulators' channel order; `valid` channels exist."""
-        e, lanes = self.e, self.isa.lanes
-        size = width * lanes
-        if valid < size:
-            copy = e.register("uint8", size, "tail")
-            e.store(copy, 0, splat(const(0, "uint8"), size))
-            with e.loop(valid, "b") as b:
-                e.store(copy, b, load(buffer, offset + b, "uint8"))
-            raw = load(copy, 0, vector("uint8", size))
-        else:
-            raw = load(buffer, offset, vector("uint8", size))
-        if width > 1:
-            raw = shuffle([raw], [(lane * width + v) * 4 + x for lane in range(lanes // 4) for x in range(4)])
-        if self.finish.signed:  # the residual has the output's sign
-            raw = reinterpret(vector("int8", lanes), raw)
-        return tirx.Cast(vector("int32", lanes), raw)
+    def residuals(self, buffer: tirx.Var, offsets: Sequence[Expr], width: int, valid: int) -> list[list[Expr]]:
+        """The residuals of 4 // width pixels as int32 [pixel][vector], in the accumulators' channel order.
+
+        `offsets` are those of a chunk's first channel, `valid` channels of it exist. One shuffle per vector spreads the
+        bytes of a full register, since a chunk's channel order is that of unpacking within 128-bit lanes.
+        """
+        e, isa = self.e, self.isa
+        pixels = [self._residual_bytes(buffer, offset, width * isa.lanes, valid) for offset in offsets]
+        lanes = range(isa.lanes // 4)
+        together = pixels[0]
+        if width < 4:
+            take = [
+                q * width * isa.lanes + (lane * width + v) * 4 + x
+                for lane in lanes for q in range(4 // width) for v in range(width) for x in range(4)
+            ]  # fmt: skip
+            together = e.let(shuffle(pixels, take), "residual")
+        if self.finish.signed:
+            together = e.let(together ^ splat(const(128, "uint8"), isa.bytes), "residual")
+        vectors = [isa.widen_bytes(together, d) for d in range(4)]
+        return [vectors[q * width : (q + 1) * width] for q in range(4 // width)]
+
+    def _residual_bytes(self, buffer: tirx.Var, offset: Expr, size: int, valid: int) -> Expr:
+        e = self.e
+        if valid >= size:
+            return e.let(load(buffer, offset, vector("uint8", size)), "residual")
+        copy = e.register("uint8", size, "tail")
+        e.store(copy, 0, splat(const(0, "uint8"), size))
+        with e.loop(valid, "b") as b:
+            e.store(copy, b, load(buffer, offset + b, "uint8"))
+        return load(copy, 0, vector("uint8", size))
 
     def store(self, y: tirx.Var, address: Expr, value: Expr, count: int) -> None:
         """Store int32 lanes as bytes; only the first `count` bytes if that is less than the vector."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from mmasched.templates.emitter import Expr, const, intrinsic, reinterpret, splat, vector
+from mmasched.templates.emitter import Expr, const, intrinsic, reinterpret, shuffle, splat, vector
 
 MULTIPLY_METHODS = ("vpdpbusd", "vpmaddwd", "vpmaddubsw")
 
@@ -76,6 +76,12 @@ class Isa:
         words = reinterpret(vector("int16", 2 * self.lanes), s8)
         eight = splat(const(8, "int16"), 2 * self.lanes)
         return (words << eight) >> eight, words >> eight
+
+    def widen_bytes(self, value: Expr, part: int) -> Expr:
+        """Bytes 4 * part ... 4 * part + 3 of every 128-bit lane, zero-extended to int32 (one VPSHUFB with zeros)."""
+        take = [i for lane in range(self.lanes // 4) for x in range(4)
+                for i in (16 * lane + 4 * part + x, *[self.bytes] * 3)]  # fmt: skip
+        return reinterpret(self.i32, shuffle([value, splat(const(0, "uint8"), self.bytes)], take))
 
     def to_float(self, value: Expr) -> Expr:
         """int32 to float32, rounded to nearest even (VCVTDQ2PS)."""

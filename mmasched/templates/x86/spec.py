@@ -11,7 +11,7 @@ from mmasched.templates.x86.geometry import DIRECT, IM2COL, PAD, SLACK, Plane
 from mmasched.templates.x86.isa import Isa
 
 # Words of the parameter block at the end of the constants (see constants.py).
-PARAMETERS = ("zero_point", "low", "high", "guard", "residual_scale", "residual_zero_point",
+PARAMETERS = ("inner_low", "inner_high", "inner_zero_point", "guard", "residual_scale", "residual_zero_point",
               "add_scale", "add_residual_scale", "add_offset", "final_offset", "final_low",
               "final_high")  # fmt: skip
 

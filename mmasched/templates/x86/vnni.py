@@ -86,16 +86,16 @@ class VectorKernel(DenseKernel):
             scales = [None if is_float else self.e.let(self.constant(tile, v, scale=True), "scale") for v in columns]
             for first in range(0, len(pixels), together):
                 chosen = [min(first + q, len(pixels) - 1) for q in range(together)]
+                residuals = None
+                if self.finish.residual:
+                    offsets = [tile.pixel(r_plane, *pixels[at]) + base for at in chosen]
+                    residuals = self.epilogue.residuals(self.r, offsets, width, valid)
                 quantized, addresses = [], []
-                for at in chosen:
-                    residual_at = tile.pixel(r_plane, *pixels[at]) + base if self.finish.residual else None
+                for q, at in enumerate(chosen):
                     row = []
                     for k, v in enumerate(columns):
                         value = values[at][v] if is_float else self.epilogue.scaled(values[at][v], scales[k])
-                        residual = None
-                        if residual_at is not None:
-                            residual = self.epilogue.residual_vector(self.r, residual_at, width, k, valid)
-                        row.append(self.epilogue.quantize(value, residual))
+                        row.append(self.epilogue.quantize(value, residuals[q][k] if residuals else None))
                     quantized.append(row)
                     addresses.append(tile.pixel(y_plane, *pixels[at]) + base)
                 self.epilogue.store_pixels(self.y, quantized, addresses, width, valid)
