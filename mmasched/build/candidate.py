@@ -14,13 +14,23 @@ from mmasched.hardware import request_amx_permission
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates import generate, space_for
-from mmasched.templates.program import Program, standalone_module
+from mmasched.templates.program import Program, aligned, standalone_module
+
+
+MAX_COPIES = 24
 
 
 class Candidate:
-    """One convolution kernel in this process. Operands are loaded once and reused by `run` and `time`."""
+    """One convolution kernel in this process. Operands are loaded once and reused by `run` and `time`.
 
-    def __init__(self, problem: Conv2d, program: Program, module: tvm.runtime.Module, resources: dict[str, Any]):
+    With several `copies` of the weights, `time` takes the next one for each call: as in a network, weights then come
+    from beyond the level 2 cache, while activations are where the last call left them.
+    """
+
+    def __init__(
+        self, problem: Conv2d, program: Program, module: tvm.runtime.Module, resources: dict[str, Any], copies: int = 1
+    ):
+        self._copies = copies
         self.problem, self.resources = problem, resources
         self._program, self._module = program, module
         self._function = module["main"]
@@ -41,7 +51,9 @@ class Candidate:
         # Poisoned, so that an element nothing wrote does not pass for a right one.
         output = np.full(int(np.prod(p.output_shape)), 0x5A, _storage(p))
         workspace = np.full(self._program.workspace_bytes, 0xA5, np.uint8)
-        packed = (self._program.pack_weights(w), self._program.pack_constants(w, bias))
+        weights = np.zeros((self._copies, aligned(self._program.weight_bytes)), np.int8)
+        weights[:, : self._program.weight_bytes] = self._program.pack_weights(w)
+        packed = (weights, self._program.pack_constants(w, bias))
         operands = [activations, *packed, added, output, workspace]
         self._arguments = [tvm.runtime.tensor(a.reshape(-1)) for a in operands]
 
@@ -52,8 +64,10 @@ class Candidate:
 
     def time(self, calls: int) -> float:
         """Seconds that `calls` calls take, measured in a native loop."""
-        evaluator = self._module.time_evaluator("main", tvm.cpu(), number=calls, repeat=1)
-        return evaluator(*self._arguments).mean * calls
+        entry = "cold" if self._copies > 1 else "main"
+        turns = -(-calls // self._copies)
+        evaluator = self._module.time_evaluator(entry, tvm.cpu(), number=turns, repeat=1)
+        return evaluator(*self._arguments).mean / self._copies * calls
 
     def close(self) -> None:
         """Drop the operands and the code."""
@@ -78,20 +92,31 @@ def prepare_machine(hardware: Any, threads: int) -> None:
     os.sched_setaffinity(0, before)
 
 
-def build_candidate(problem: Conv2d, config: Config, hardware: Any, threads: int) -> Candidate:
-    """Generate and compile a config. Raises ConstraintError for an invalid config, BuildError if the compiler fails."""
+def weight_copies(program: Program, hardware: Any) -> int:
+    """Copies of the weights that together leave no room for one of them in the level 2 caches; at most MAX_COPIES."""
+    return max(1, min(MAX_COPIES, -(-2 * hardware.l2 * program.threads // max(program.weight_bytes, 1))))
+
+
+def build_candidate(
+    problem: Conv2d, config: Config, hardware: Any, threads: int, *, cold_weights: bool = False
+) -> Candidate:
+    """Generate and compile a config. Raises ConstraintError for an invalid config, BuildError if the compiler fails.
+
+    cold_weights: `time` streams the weights from beyond the level 2 cache instead of finding them there.
+    """
     broken = space_for(problem, hardware, threads).violated(config)
     if broken:
         raise ConstraintError(f"config {config.as_dict()} breaks {', '.join(broken)}")
     prepare_machine(hardware, threads)
     program = generate(problem, config, hardware, threads)
+    copies = weight_copies(program, hardware) if cold_weights else 1
     sizes = {
         "x": int(np.prod(problem.input_shape)),
-        "w": program.weight_bytes,
+        "w": copies * aligned(program.weight_bytes),
         "c": program.constant_words,
         "r": int(np.prod(problem.output_shape)) if problem.residual else 1,
         "y": int(np.prod(problem.output_shape)),
         "ws": program.workspace_bytes,
     }
-    module = compile_module(standalone_module(program, sizes, _storage(problem)), hardware)
-    return Candidate(problem, program, module, resource_report(module, program))
+    module = compile_module(standalone_module(program, sizes, _storage(problem), copies), hardware)
+    return Candidate(problem, program, module, resource_report(module, program), copies)

@@ -15,6 +15,7 @@ from mmasched.templates.program import Program
 __all__ = ["Program", "default_config", "features", "generate", "space_for"]
 
 DEFAULT_SAMPLES = 512
+DEFAULT_STEPS = 16
 
 
 def _family(hardware: Any) -> Any:
@@ -50,10 +51,17 @@ def features(problem: Conv2d, config: Config, hardware: Any, threads: int = 1) -
 def _default(key: str, hardware: Any, threads: int) -> Config:
     problem = Conv2d.from_key(key)
     space = space_for(problem, hardware, threads)
+    cycles = _family(hardware).draft_cycles
     rng = np.random.default_rng(0)
-    candidates = {space.sample(rng) for _ in range(DEFAULT_SAMPLES)}
-    cost = _family(hardware).draft_cycles
-    return min(sorted(candidates, key=str), key=lambda config: cost(problem, config, hardware, threads))
+    candidates = sorted({space.sample(rng) for _ in range(DEFAULT_SAMPLES)}, key=str)
+    best = min(candidates, key=lambda config: cycles(problem, config, hardware, threads))
+    for _ in range(DEFAULT_STEPS):  # downhill, one knob at a time
+        around = [best, *space.neighbours(best)]
+        better = min(around, key=lambda config: cycles(problem, config, hardware, threads))
+        if better == best:
+            break
+        best = better
+    return best
 
 
 def default_config(problem: Conv2d, hardware: Any, threads: int = 1) -> Config:

@@ -60,18 +60,37 @@ def parallel_phases(calls: Sequence[Callable[[tirx.Expr | tirx.Var], tirx.Stmt]]
     return tirx.AttrStmt(zero, "pragma_parallel_launch_point", one, tirx.SeqStmt(joined))
 
 
-def standalone_module(program: Program, sizes: dict[str, int], output_dtype: str) -> tvm.IRModule:
-    """An IRModule whose `main` takes the six arguments as flat tensors of `sizes` elements and runs all phases."""
+def standalone_module(program: Program, sizes: dict[str, int], output_dtype: str, copies: int = 1) -> tvm.IRModule:
+    """An IRModule whose entries take the six arguments as flat tensors of `sizes` elements.
+
+    main: runs all phases once. cold: runs them `copies` times, each time on the next of as many copies of the weights,
+    which follow each other at 64-byte boundaries; sizes["w"] holds them all.
+    """
     names = [tvm.ir.GlobalVar(f"phase{i}") for i in range(len(program.phases))]
-    buffers = [tirx.decl_buffer((sizes[a],), DTYPES.get(a, output_dtype), name=a) for a in ARGUMENTS]
-    pointers = [tirx.buffer_data(b) for b in buffers]
-    pointers[ARGUMENTS.index("y")] = tirx.reinterpret(
-        tvm.ir.PointerType(PrimType("uint8")), pointers[ARGUMENTS.index("y")]
-    )
-
-    def call(name: tvm.ir.GlobalVar) -> Callable[[tirx.Var], tirx.Stmt]:
-        return lambda tid: tirx.Evaluate(tvm.ir.Call(name, [*pointers, tid], ret_ty="int32"))
-
-    main = tirx.PrimFunc(buffers, parallel_phases([call(n) for n in names], program.threads))
     functions = dict(zip(names, program.phases, strict=True))
-    return tvm.IRModule({**functions, tvm.ir.GlobalVar("main"): main.with_attr("global_symbol", "main")})
+
+    def entry(name: str, repeat: int) -> tirx.PrimFunc:
+        buffers = {a: tirx.decl_buffer((sizes[a],), DTYPES.get(a, output_dtype), name=a) for a in ARGUMENTS}
+        pointers = {a: tirx.buffer_data(b) for a, b in buffers.items()}
+        pointers["y"] = tirx.reinterpret(tvm.ir.PointerType(PrimType("uint8")), pointers["y"])
+        copy = tirx.Var("copy", "int32")
+        if repeat > 1:
+            pointers["w"] = tirx.address_of(buffers["w"][copy * aligned(program.weight_bytes)])
+
+        def call(phase: tvm.ir.GlobalVar) -> Callable[[tirx.Var], tirx.Stmt]:
+            return lambda tid: tirx.Evaluate(tvm.ir.Call(phase, [*pointers.values(), tid], ret_ty="int32"))
+
+        body = parallel_phases([call(n) for n in names], program.threads)
+        if repeat > 1:
+            body = tirx.For(copy, IntImm("int32", 0), IntImm("int32", repeat), ForKind.SERIAL, body)
+        return tirx.PrimFunc(list(buffers.values()), body).with_attr("global_symbol", name)
+
+    entries = {tvm.ir.GlobalVar("main"): entry("main", 1)}
+    if copies > 1:
+        entries[tvm.ir.GlobalVar("cold")] = entry("cold", copies)
+    return tvm.IRModule({**functions, **entries})
+
+
+def aligned(size: int) -> int:
+    """The next multiple of 64 bytes."""
+    return -(-size // 64) * 64

@@ -80,13 +80,22 @@ def _dense(spec: KernelSpec, site: Site) -> Draft:
     if matrix:
         a, b = operand_registers(depth, vectors)
         loads = (depth if a >= depth else depth * vectors) + (vectors if b >= vectors else depth * vectors)
+        loads += vectors if int(c["prefetch"]) else 0  # a prefetched tile is as many load-port slots as a loaded one
         step_cycles = max(depth * vectors * MATRIX_CYCLES, loads * 8) + 1.0
+        if a < depth or b < vectors:  # a register loaded anew for each product makes the multiplier wait
+            step_cycles += loads * 4
         overhead = 60.0
     else:
         cost = DOT_CYCLES[str(c["multiply"])]
         step_cycles = max(rows * vectors * cost, (rows + vectors) / 2, DOT_LATENCY) + 1.0 / int(c["unroll"])
         overhead = 20.0
-    panels = {"n": steps * group * channels, "m": steps * group * rows}  # bytes that each axis' tiles read
+    # Bytes that each axis' tiles read; neighbouring taps read the same pixels again, which by then are in level 1.
+    read = steps * group * rows
+    distinct = read
+    if spec.mode != IM2COL:
+        columns = size * p.stride[1] + p.kernel[1] - 1
+        distinct = min(read, depth * p.kernel[0] * columns * p.in_channels // p.groups)
+    panels = {"n": steps * group * channels, "m": distinct}
     rates = _rates(c, panels, {"m": m, "n": n}, site)
     copied = 0.0
     if spec.copies_input:
@@ -106,7 +115,7 @@ def _dense(spec: KernelSpec, site: Site) -> Draft:
     return Draft(
         compute=tiles * (steps * step_cycles + overhead) * share,
         weights=tiles * panels["n"] / rates["n"] * share,
-        inputs=tiles * panels["m"] / rates["m"] * share,
+        inputs=tiles * (distinct / rates["m"] + (read - distinct) / L1_BYTES) * share,
         copy=copied * share,
         finish=(_finish_cycles(outputs, p, site.lanes) * (0.6 if matrix else 1.0) + lines * LINE_CYCLES) * share,
         waste=outputs / (p.batch * p.out_height * p.out_width * p.out_channels),

@@ -17,7 +17,7 @@ class ConstraintError(Exception):
 log = []
 
 
-def build_candidate(problem, config, hardware, threads):
+def build_candidate(problem, config, hardware, threads, *, cold_weights=False):
     fault = config.get("fault", "none")
     if fault == "build_error":
         raise BuildError("line 3: no such intrinsic")
