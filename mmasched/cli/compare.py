@@ -46,6 +46,7 @@ def compare(
     from mmasched.deploy.schedules import Schedules
     from mmasched.hardware import hardware, runs_here
     from mmasched.measure.affinity import check_threads
+    from mmasched.report.neighbours import Neighbours
 
     if rounds < 1:
         raise BadInput(f"--rounds is {rounds}: give at least 1")
@@ -60,6 +61,7 @@ def compare(
     for reason in missing.values():
         print(f"not measured: {reason}", flush=True)
     present = [peer for peer in chosen if peer.name not in missing]
+    neighbours = Neighbours()
     results = []
     for problem, occurrences in network.layers:
         problem = room.expressible(problem)
@@ -69,6 +71,8 @@ def compare(
         if len(network) > 1:
             print(_line(found, len(results), len(network)), flush=True)
     _show(results, ["mmasched", *(peer.name for peer in present)], f"{chip.target}, {chip.name}", count)
+    if warning := neighbours.warning():
+        print(warning)
     if schedules.untuned:
         print(f"{len(schedules.untuned)} of {len(network)} problems are untuned and ran a default schedule")
 

@@ -124,6 +124,7 @@ def bench(
     from mmasched.measure.affinity import check_threads, pick_cores, pinned
     from mmasched.report.format import duration, number_of
     from mmasched.report.latency import measure_latency
+    from mmasched.report.neighbours import Neighbours
 
     if runs < 1:
         raise BadInput(f"--runs is {runs}: give at least 1")
@@ -133,10 +134,13 @@ def bench(
     layout = network.layout
     check_threads(layout.threads)
     with pinned(pick_cores(layout.threads)):
+        neighbours = Neighbours()
         found = measure_latency(network, random_feeds(network.inputs), runs, seconds)
     print(f"{layout.name} for {layout.target}, {number_of(layout.threads, 'thread')}: {number_of(found.runs, 'run')}")
     print(f"median {duration(found.median)}, p10 {duration(found.p10)}, p90 {duration(found.p90)}")
     print(f"kernels {duration(found.kernels)}, overhead of a run {duration(found.overhead)}")
+    if warning := neighbours.warning():
+        print(warning)
     in_numpy = [text for text in layout.labels if text.endswith("(NumPy)")]
     if in_numpy:
         print(f"the overhead has {number_of(len(in_numpy), 'operator')} computed in NumPy: {'; '.join(in_numpy)}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmasched.errors import BadInput, Missing, MmaschedError, nearest
+from mmasched.errors import BadInput, Missing, nearest
 
 
 def network_of(text: str, batch: int | None = None) -> Any:
@@ -71,21 +71,21 @@ def check_output(path: Path, what: str) -> None:
 
 def read_arrays(path: Path) -> dict[str, Any]:
     """The arrays of an .npz file by name."""
+    import zlib
+    from zipfile import BadZipFile
+
     import numpy as np
 
     if not path.is_file():
         raise Missing(f"there is no input {path}: save one with numpy.savez({str(path)!r}, NAME=array)")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array without a name")
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise ValueError("it holds a single array without a name")
+        with archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise BadInput(f"{path} is no .npz file of arrays ({error}): save it with numpy.savez") from None
-    except Exception as error:  # zipfile.BadZipFile, zlib.error: a damaged archive.
-        if isinstance(error, MmaschedError):
-            raise
-        raise BadInput(f"{path} is a damaged .npz file ({error}): save it again with numpy.savez") from None
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mmasched.cli import options
+from mmasched.cli.inputs import check_output
 from mmasched.errors import BadInput
 
 EXAMPLE = options.examples("mmasched log best mmasched.jsonl")
@@ -131,6 +132,7 @@ def merge(
     from mmasched.log import Log
     from mmasched.report.format import number_of
 
+    check_output(into, "log")
     added = Log(into).merge(*others)
     print(f"{into}: {number_of(added, 'line')} added from {number_of(len(others), 'log')}")
 

@@ -9,6 +9,15 @@ import typer
 
 DEFAULT_LOG = "mmasched.jsonl"
 
+PROBLEM_EXAMPLE = "h56w56/i64o64/k3/p1"
+
+PROBLEM_HELP = (
+    "A problem key as logs have it, or its segments that differ from the usual ones, such as h56w56/i64o64/k3/p1: "
+    "input height and width, input and output channels, kernel; then as needed n batch, s stride, p padding, d "
+    "dilation, g groups, bits and sign of input (x8u), weight (w8s:-127..127, as ONNX Runtime quantizes) and output "
+    "(y8u), tensor or channel scales, residual."
+)
+
 
 def examples(*commands: str) -> str:
     """The epilog of a command's help: each example on a line of its own."""

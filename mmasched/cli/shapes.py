@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import re
 
+from mmasched.cli.options import PROBLEM_EXAMPLE as EXAMPLE
 from mmasched.errors import BadInput
 from mmasched.problem import Conv2d
 
-EXAMPLE = "h56w56/i64o64/k3/p1"
-
-HELP = (
-    "A problem key as logs have it, or its segments that differ from the ordinary, such as h56w56/i64o64/k3/p1: "
-    "input height and width, input and output channels, kernel; then as needed n batch, s stride, p padding, d "
-    "dilation, g groups, x8u input, w8s weight and y8u output bits and sign, tensor or channel scales, residual."
-)
-
 _ORDER = ("n", "h", "i", "k", "s", "p", "d", "g", "x", "w", "y", "scale", "residual")
-_DEFAULTS = {"n": "n1", "s": "s1x1", "p": "p0.0.0.0", "d": "d1x1", "g": "g1", "x": "x8u", "w": "w8s", "y": "y8u"}
+_DEFAULTS = {"n": "n1", "s": "s1x1", "p": "p0.0.0.0", "d": "d1x1", "g": "g1", "x": "x8u", "w": "w8s:-127..127", "y": "y8u"}
 _SHORT = {
     "h": (re.compile(r"h(\d+)"), "h{0}w{0}"),
     "k": (re.compile(r"k(\d+)"), "k{0}x{0}"),

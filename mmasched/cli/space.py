@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from mmasched.cli import options
-from mmasched.cli.shapes import EXAMPLE as SHAPE
-from mmasched.cli.shapes import HELP
+from mmasched.cli.options import PROBLEM_EXAMPLE as SHAPE
+from mmasched.cli.options import PROBLEM_HELP
 
 EXAMPLE = options.examples("mmasched space", "mmasched space x86_gemm", f"mmasched space {SHAPE} --target x86/avx2")
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def space(
-    what: Annotated[str | None, typer.Argument(metavar="PROBLEM_OR_TEMPLATE", help=HELP)] = None,
+    what: Annotated[str | None, typer.Argument(metavar="PROBLEM_OR_TEMPLATE", help=PROBLEM_HELP)] = None,
     target: options.Target = "native",
     threads: options.Threads = None,
 ) -> None:

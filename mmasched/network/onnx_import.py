@@ -7,7 +7,7 @@ from pathlib import Path
 from mmasched.errors import Unsupported
 from mmasched.network import qdq_ops, qoperator_ops, shape_ops
 from mmasched.network.fuse import fuse
-from mmasched.network.graph import Graph
+from mmasched.network.graph import Graph, QConv, QGemm
 from mmasched.network.importer import Importer
 from mmasched.network.layers import Network
 from mmasched.network.onnx_file import read_model
@@ -39,10 +39,12 @@ def load_graph(path: str | Path, batch: int | None = None) -> Graph:
     return Importer(model, HANDLERS).run()
 
 
-def load_network(path: str | Path, batch: int | None = None) -> Network:
+def load_network(path: str | Path, batch: int | None = None, *, linear: bool = False) -> Network:
     """The convolution problems of a quantized ONNX model, as the compiled network has them, each with its count.
 
-    The arguments and errors are those of `load_graph`.
+    linear: with the fully connected layers, which run as 1x1 convolutions and have schedules, too. The other arguments
+    and the errors are those of `load_graph`.
     """
     graph = fuse(load_graph(path, batch))
-    return Network.of(graph.name, ((node.name, node.problem) for node in graph.convolutions()))
+    kinds = QConv | QGemm if linear else QConv
+    return Network.of(graph.name, ((node.name, node.problem) for node in graph.nodes if isinstance(node, kinds)))

@@ -47,8 +47,11 @@ def requantize(problem: Conv2d, blocks: list[np.ndarray], residual: np.ndarray |
             value = value + shifted * np.float32(spec.residual_scale)
         return _round(value, spec.zero_point, problem.clamp).astype(problem.output_dtype)
     intermediate = _round(value, spec.zero_point, spec.clamp or problem.output_range)
-    inner = fma32(residual, spec.add.residual_scale, np.float32(spec.add.offset))
-    return _round(fma32(intermediate, spec.add.scale, inner), 0, problem.clamp).astype(problem.output_dtype)
+    outer, inner = (intermediate, spec.add.scale), (residual, spec.add.residual_scale)
+    if spec.add.residual_outer:
+        outer, inner = inner, outer
+    total = fma32(*outer, fma32(*inner, np.float32(spec.add.offset)))
+    return _round(total, 0, problem.clamp).astype(problem.output_dtype)
 
 
 def fma32(integers: np.ndarray, scale: float, addend: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ xe4m3/we4m3 or xe5m2/we5m2 and raw outputs y32s (int32) or y32f (float32); the g
 "channel", "block16x32" output by input channels), which a raw output lacks; then "residual" (`+zp` if its zero point
 is not zero) or "residual-add" (a QuantizedAdd).
 
-Values of scales, zero points, clamps and biases never appear: a schedule may not depend on them.
+Values of scales, zero points, clamps and biases, and the order in which a QuantizedAdd rounds, never appear: a schedule
+may not depend on them.
 """
 
 from __future__ import annotations

@@ -18,17 +18,22 @@ class QuantizedAdd:
 
         y = clip(rint_half_even(fma32(q, scale, fma32(r, residual_scale, offset))), clamp)
 
-    where fma32(a, b, c) is a * b + c rounded once to float32. `offset` holds all three zero points:
-    zero_point_y - scale * zero_point_q - residual_scale * zero_point_r. `clamp` is a pair of output values, None for
-    the whole output range. `scale` and `residual_scale` are the operands' scales over the output's.
+    where fma32(a, b, c) is a * b + c rounded once to float32. With `residual_outer` the residual comes last:
 
-    Raises BadInput for a number that is not finite, a negative scale or an unordered clamp.
+        y = clip(rint_half_even(fma32(r, residual_scale, fma32(q, scale, offset))), clamp)
+
+    `offset` holds all three zero points: zero_point_y - scale * zero_point_q - residual_scale * zero_point_r. `clamp`
+    is a pair of output values, None for the whole output range. `scale` and `residual_scale` are the operands' scales
+    over the output's. The problem's key does not tell the two orders apart.
+
+    Raises BadInput for a number that is not finite, a negative scale, an unordered clamp or an order that is no bool.
     """
 
     scale: float
     residual_scale: float
     offset: float = 0.0
     clamp: tuple[int, int] | None = None
+    residual_outer: bool = False
 
     def __post_init__(self) -> None:
         for name in ("scale", "residual_scale"):
@@ -37,6 +42,7 @@ class QuantizedAdd:
         limit = 2 * 2**9 * checks.LARGEST_SCALE  # two zero points of at most 9 bits, scaled
         object.__setattr__(self, "offset", checks.float32("requantize.add.offset", self.offset, -limit, limit))
         object.__setattr__(self, "clamp", _clamp("requantize.add.clamp", self.clamp))
+        object.__setattr__(self, "residual_outer", checks.flag("requantize.add.residual_outer", self.residual_outer))
 
 
 @dataclass(frozen=True, eq=False)

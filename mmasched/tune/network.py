@@ -134,7 +134,7 @@ def as_network(given: Any) -> Network:
     if isinstance(given, Network):
         found = given
     elif isinstance(given, Path) or (isinstance(given, str) and (given.endswith(".onnx") or Path(given).exists())):
-        found = load_network(given)
+        found = load_network(given, linear=True)
     elif isinstance(given, str):
         found = network(given)
     elif isinstance(given, Iterable):
