@@ -45,7 +45,7 @@ class QuantizedAdd:
         object.__setattr__(self, "residual_outer", checks.flag("requantize.add.residual_outer", self.residual_outer))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Requantize:
     """Scale the accumulator, round half to even, add the output's zero point and clip.
 
@@ -100,6 +100,12 @@ class Requantize:
 
     def __hash__(self) -> int:
         return hash(self._values())
+
+    def __repr__(self) -> str:
+        scale = f"{float(self.scale):g}" if self.scale.ndim == 0 else f"float32{list(self.scale.shape)}"
+        others = [(f.name, f.default) for f in fields(self) if f.name != "scale"]
+        given = [f", {name}={getattr(self, name)!r}" for name, default in others if getattr(self, name) != default]
+        return f"Requantize({scale}{''.join(given)})"
 
     def __reduce__(self) -> tuple:
         # Through the constructor: plain unpickling would lose the array's read-only flag.

@@ -86,7 +86,7 @@ def parameter_words(spec: KernelSpec) -> np.ndarray:
     """The parameter block of the epilogue, PARAMETER_WORDS int32 words in the order of spec.PARAMETERS.
 
     final_low and final_high bound the stored bytes, final_offset is added to them before. The inner ones belong to the
-    intermediate requantization of a QuantizedAdd: bounds less its zero point, and the zero point as Epilogue subtracts it.
+    intermediate requantization of a QuantizedAdd: bounds less its zero point, and what Epilogue subtracts for it.
     """
     words = np.zeros(PARAMETER_WORDS, np.int32)
     p = spec.problem

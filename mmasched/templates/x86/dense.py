@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from tvm import tirx
 
 from mmasched.templates.emitter import Emitter, Expr, load, pointer
 from mmasched.templates.x86.epilogue import Epilogue, Finish
-from mmasched.templates.x86.geometry import DIRECT, IM2COL, PixelBlocks, Pixels, Plane, Reduction, weight_terms
+from mmasched.templates.x86.geometry import IM2COL, PixelBlocks, Pixels, Plane, Reduction, weight_terms
 from mmasched.templates.x86.spec import KernelSpec, round_up
 
 MEMORY = 1 << 30  # elements of a flat view of an argument; the kernels' own arithmetic stays inside the tensors
@@ -112,21 +113,21 @@ class Tile:
     packed_channel: Expr
 
 
-class DenseKernel:
+class DenseKernel(ABC):
     """Emits the compute phase of a dense kernel; subclasses emit the register tile itself."""
 
     def __init__(self, plan: DensePlan):
         self.plan, self.spec = plan, plan.spec
         self.e = Emitter()
 
-    def emit_setup(self) -> None:
+    def emit_setup(self) -> None:  # noqa: B027 - most kernels need none
         """Once per call, ahead of the loops."""
 
+    @abstractmethod
     def emit_tile(self, tile: Tile) -> None:
         """One register tile: reduce, finish, store."""
-        raise AssertionError("a subclass emits the tile")
 
-    def emit_teardown(self) -> None:
+    def emit_teardown(self) -> None:  # noqa: B027
         """Once per call, after the loops."""
 
     def build(self) -> tirx.PrimFunc:
@@ -269,8 +270,3 @@ class DenseKernel:
         section = plan.reduction.blocks if scale else 0
         at = (section + block) * plan.packed_channels + tile.packed_channel + v * plan.lanes
         return load(self.floats, at, self.spec.isa.f32) if scale else load(self.ints, at, self.spec.isa.i32)
-
-
-def needs_zero_padding_only(mode: str, padding: tuple[int, int, int, int]) -> bool:
-    """Whether the mode can serve this padding without a copy."""
-    return mode != DIRECT or not any(padding)

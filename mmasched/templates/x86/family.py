@@ -16,7 +16,6 @@ from mmasched.templates.x86.site import Site
 from mmasched.templates.x86.spec import Placement
 
 TABLES = {"x86_amx": constraints.MATRIX, "x86_gemm": constraints.VECTOR, "x86_depthwise": constraints.DEPTHWISE}
-DEFAULT_SAMPLES = 256
 
 
 def templates_for(problem: Conv2d, hardware: Any) -> list[str]:

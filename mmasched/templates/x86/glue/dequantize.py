@@ -118,7 +118,8 @@ class _Dequantize:
         else:
             scale = load(self.scale, channel + c, "float32")
             scale = scale if lanes == 1 else tirx.Broadcast(scale, lanes)
-        self.e.store(self.y, self.origin + target + c * (self.d.shape[2] * self.d.shape[3]), self._floats(integers, scale))
+        at = self.origin + target + c * (self.d.shape[2] * self.d.shape[3])
+        self.e.store(self.y, at, self._floats(integers, scale))
 
     def _words(self, source: Expr, size: int, group: int) -> list[Expr]:
         """For each four channels, a word per pixel."""

@@ -57,8 +57,8 @@ class Kernel:
     def unaligned(self) -> Expr:
         """An offset of 0 that turns vector accesses into unaligned ones.
 
-        TVM takes the alignment of an access from its index alone; of this one, which is 0 because thread numbers are not
-        negative, it knows nothing.
+        TVM takes the alignment of an access from its index alone; of this one, which is 0 because thread numbers are
+        not negative, it knows nothing.
         """
         return self.e.let(tirx.shift_right(self.tid, const(31, "int32")), "origin")
 
