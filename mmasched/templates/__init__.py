@@ -12,7 +12,7 @@ from mmasched.problem import Conv2d
 from mmasched.space import Config, Space, UnionSpace
 from mmasched.templates.program import Program
 
-__all__ = ["Program", "default_config", "features", "generate", "space_for"]
+__all__ = ["Program", "default_config", "features", "generate", "notes", "space_for"]
 
 DEFAULT_SAMPLES = 512
 DEFAULT_STEPS = 16
@@ -45,6 +45,11 @@ def space_for(problem: Conv2d, hardware: Any, threads: int = 1) -> Space:
 def features(problem: Conv2d, config: Config, hardware: Any, threads: int = 1) -> list[float]:
     """Analytic figures of a config (modelled), for the learned cost model."""
     return _family(hardware).features(problem, config, hardware, threads)
+
+
+def notes(problem: Conv2d, hardware: Any) -> tuple[str, ...]:
+    """Sentences for the user about how a target runs the problem."""
+    return _family(hardware).notes(problem)
 
 
 @lru_cache(maxsize=1024)

@@ -210,8 +210,9 @@ class Session:
         same = matching(self.journal.records, self.subject.problem.key, machine.target)
         elsewhere = sorted({record.chip for record in same} - {machine.chip})
         if not elsewhere:
-            return ()
+            return self.subject.notes()
         return (
+            *self.subject.notes(),
             f"records of {', '.join(elsewhere)} in the log were left aside: this is {machine.chip}, "
             "and times of one chip say nothing about another",
         )

@@ -59,6 +59,12 @@ class Subject:
 
         return features(self.problem, config, self.machine.hardware, self.machine.threads)
 
+    def notes(self) -> tuple[str, ...]:
+        """What the templates have to say about how the problem runs."""
+        from mmasched.templates import notes
+
+        return notes(self.problem, self.machine.hardware)
+
     def default_config(self) -> Config:
         """The schedule that an untuned network gets."""
         from mmasched.templates import default_config

@@ -31,6 +31,15 @@ def templates_for(problem: Conv2d, hardware: Any) -> list[str]:
     return ["x86_gemm"]
 
 
+def notes(problem: Conv2d) -> tuple[str, ...]:
+    """What a user should know about how the problem runs."""
+    narrow = min(problem.input_bits, problem.weight_bits)
+    if narrow == 8:
+        return ()
+    path = "the 8-bit path: x86 has no narrower multiplication, and every value takes a byte"
+    return (f"operands of {narrow} bits run on {path}",)
+
+
 def depthwise(problem: Conv2d) -> bool:
     """One filter per channel, its weights in a byte each."""
     return problem.is_depthwise and problem.out_channels == problem.in_channels and weight_terms(problem) == 1

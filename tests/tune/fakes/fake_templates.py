@@ -23,3 +23,7 @@ def seconds(problem, config):
     """Fastest at m = 16, n = 4, k = 8, packed; the default is some 8 times slower."""
     distance = abs(config["m"].bit_length() - 5) + abs(config["n"].bit_length() - 3) + abs(config["k"].bit_length() - 4)
     return problem.macs * 1e-11 * (1 + 0.4 * distance + (0 if config["pack"] else 1.5))
+
+
+def notes(problem, hardware):
+    return ()
