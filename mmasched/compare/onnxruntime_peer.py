@@ -119,7 +119,10 @@ def build_model(problem: Conv2d, w: np.ndarray, weight_zero_point: int, bias: np
             "residual_zero": narrow(residual_zero), "y_zero": narrow(output_zero),
         }  # fmt: skip
         inputs.append(helper.make_tensor_value_info("residual", element, problem.output_shape))
-        terms = ["q", "q_scale", "q_zero", "residual", "residual_scale", "residual_zero", "one", "y_zero"]
+        first, second = ["q", "q_scale", "q_zero"], ["residual", "residual_scale", "residual_zero"]
+        if add.residual_outer:
+            first, second = second, first
+        terms = [*first, *second, "one", "y_zero"]
         nodes.append(helper.make_node("QLinearAdd", terms, ["y"], domain="com.microsoft"))
     outputs = [helper.make_tensor_value_info("y", element, problem.output_shape)]
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]

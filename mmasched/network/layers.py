@@ -73,10 +73,12 @@ class LayerCollector(NetworkBuilder):
         self.layers[y.name] = _Layer(x, y, kernel, stride, padding, groups, activation)
 
     def on_add(self, out, x, y, activation) -> None:
-        # Only the first operand's convolution can take the addition in: QuantizedAdd fixes the order of roundings.
-        layer = self.layers.get(x.name)
-        if layer is not None and layer.activation is None:
-            layer.residual = True
+        # The first operand's convolution takes the addition in where it can, else the second's: see `fuse`.
+        for operand in (x, y):
+            layer = self.layers.get(operand.name)
+            if layer is not None and layer.activation is None:
+                layer.residual = True
+                break
 
     def convolutions(self) -> list[tuple[str, Conv2d]]:
         """(name, problem) of every layer in order."""

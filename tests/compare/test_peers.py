@@ -30,11 +30,17 @@ def installed(peer: Peer) -> Peer:
     return peer
 
 
-@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def residual_outside(problem: Conv2d) -> Conv2d:
+    add = dataclasses.replace(problem.requantize.add, residual_outer=True)
+    return dataclasses.replace(problem, requantize=dataclasses.replace(problem.requantize, add=add))
+
+
+@pytest.mark.parametrize("key", [*KEYS, "residual outside"])
 @pytest.mark.parametrize("peer", peers(), ids=lambda peer: peer.name)
 def test_peer_agrees_with_the_reference(peer: Peer, key: str) -> None:
     installed(peer)
-    problem = expressible(Conv2d.from_key(key))
+    problem = expressible(Conv2d.from_key(KEYS.get(key, KEYS["quantized add"])))
+    problem = residual_outside(problem) if key == "residual outside" else problem
     operands = random_operands(problem, 1)
     try:
         prepared = peer.prepare(problem, operands, 1)

@@ -86,6 +86,16 @@ def test_batch_and_bits():
     assert all(p.weight_range_ == (-127, 127) for p in wide.problems)
 
 
+def test_additions_go_to_one_convolution():
+    collector = LayerCollector(1, 8)
+    x = collector.input(8, 9, 9)
+    a, b = collector.conv("a", x, 8, 1), collector.conv("b", x, 8, 1, activation="relu")
+    collector.add("first", collector.conv("c", x, 8, 1), a)
+    collector.add("second", b, collector.conv("d", x, 8, 1))
+    residual = {name: problem.residual for name, problem in collector.convolutions()}
+    assert residual == {"a": False, "b": False, "c": True, "d": True}
+
+
 def test_unknown_name_names_the_nearest():
     with pytest.raises(BadInput, match="resnet51.*did you mean resnet50"):
         network("resnet51")

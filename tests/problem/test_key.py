@@ -59,7 +59,7 @@ def problems(draw):
     scale = np.random.default_rng(draw(st.integers(0, 99))).uniform(0.001, 0.1, shape)
     spec = {"scale": scale, "zero_point": draw(st.one_of(st.just(0), values))}
     if residual and draw(st.booleans()):
-        spec["add"] = QuantizedAdd(0.5, draw(st.floats(0.25, 2)), 1.0)
+        spec["add"] = QuantizedAdd(0.5, draw(st.floats(0.25, 2)), 1.0, residual_outer=draw(st.booleans()))
     elif residual:
         spec |= {"residual_scale": 0.25, "residual_zero_point": draw(st.one_of(st.just(0), values))}
     if draw(st.booleans()):
@@ -105,7 +105,7 @@ def test_values_of_scales_zero_points_and_clamps_do_not_change_it(problem, seed)
             clamp=None,
             residual_scale=spec.residual_scale and 1.5,
             residual_zero_point=another(spec.residual_zero_point, limits),
-            add=spec.add and QuantizedAdd(2, 3, 4, clamp=limits),
+            add=spec.add and QuantizedAdd(2, 3, 4, clamp=limits, residual_outer=not spec.add.residual_outer),
         )
     assert dataclasses.replace(problem, **changes).key == problem.key
 

@@ -1,5 +1,6 @@
 """The reference against plain loops over Python integers, and against ONNX Runtime."""
 
+import dataclasses
 import itertools
 from fractions import Fraction
 
@@ -66,9 +67,11 @@ def finish(p, sums, o, residual, where):
     result = min(max(round(float(value)) + spec.zero_point, low), high)  # Python rounds half to even
     if spec.add is None:
         return result
-    inner = nearest_float32(Fraction(int(residual[where])) * Fraction(spec.add.residual_scale)
-                            + Fraction(spec.add.offset))  # fmt: skip
-    total = nearest_float32(Fraction(result) * Fraction(spec.add.scale) + Fraction(float(inner)))
+    outer = Fraction(result) * Fraction(spec.add.scale)
+    inner = Fraction(int(residual[where])) * Fraction(spec.add.residual_scale)
+    if spec.add.residual_outer:
+        outer, inner = inner, outer
+    total = nearest_float32(outer + Fraction(float(nearest_float32(inner + Fraction(spec.add.offset)))))
     low, high = spec.add.clamp or low_high
     return min(max(round(float(total)), low), high)
 
@@ -118,6 +121,10 @@ CASES = {
         "residual": True,
         "requantize": Requantize(1e-3, -7, clamp=(-128, 127), add=QuantizedAdd(0.9, 0.6, 40.1, clamp=(20, 200))),
     },
+    "add, residual outside": {
+        "padding": 1, "residual": True,
+        "requantize": Requantize(CHANNELS, 120, add=dataclasses.replace(ADD, residual_outer=True)),
+    },
     "saturating": {"requantize": Requantize(2.0**31, 7)},
     "zero scale": {"requantize": Requantize(0, 7)},
     "e4m3 raw": {"operand_type": "fp8_e4m3", "padding": 1, "output_bits": 32},
@@ -150,6 +157,20 @@ def test_reference_is_the_definition_on_worst_cases(name):
     problem = case(name)
     for operands in worst_case_operands(problem):
         np.testing.assert_array_equal(reference(problem, **operands), loop_reference(problem, **operands))
+
+
+def test_the_order_of_an_addition():
+    """Every pair of bytes, with scales whose sums lie near ties, where the two orders round to other integers."""
+    x, residual = (v.reshape(1, 256, 256, 1).astype(np.uint8) for v in np.divmod(np.arange(65536), 256))
+    results = []
+    for outer in (False, True):
+        add = QuantizedAdd(0.6, 0.4, 11.3, residual_outer=outer)
+        problem = Conv2d(1, 256, 256, 1, 1, 1, residual=True, requantize=Requantize(1.0, add=add))
+        results.append(reference(problem, x, np.ones((1, 1, 1, 1), np.int8), residual=residual))
+        (first, a), (second, b) = ((residual, 0.4), (x, 0.6)) if outer else ((x, 0.6), (residual, 0.4))
+        total = fma32(first, f32(a), fma32(second, f32(b), f32(11.3)))
+        np.testing.assert_array_equal(results[-1], np.clip(np.rint(total), 0, 255))
+    assert 1000 < np.count_nonzero(results[0] != results[1]) < 4000
 
 
 def test_fp8_values_beyond_small_integers():

@@ -40,6 +40,7 @@ def test_add_is_rounded_to_float32():
     add = QuantizedAdd(0.1, 0.2, -0.3, (0, 6))
     assert (add.scale, add.residual_scale, add.offset) == tuple(float(np.float32(v)) for v in (0.1, 0.2, -0.3))
     assert add == QuantizedAdd(np.float32(0.1), np.float32(0.2), np.float32(-0.3), [0, 6])
+    assert add != QuantizedAdd(0.1, 0.2, -0.3, (0, 6), residual_outer=True)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,7 @@ def test_bad_fields_are_named(arguments, message):
         ({"residual_scale": None}, "requantize.add.residual_scale is None"),
         ({"offset": float("nan")}, "requantize.add.offset is nan"),
         ({"clamp": (1, 0)}, "requantize.add.clamp is \\(1, 0\\)"),
+        ({"residual_outer": 1}, "requantize.add.residual_outer is 1: give True or False"),
     ],
 )
 def test_bad_fields_of_the_add_are_named(arguments, message):

@@ -48,6 +48,7 @@ class Finish:
     residual: str | None  # None, "float" (Requantize.residual_scale) or "quantized" (Requantize.add)
     residual_offset: bool
     signed: bool  # stored bytes are signed
+    residual_outer: bool = False  # QuantizedAdd.residual_outer
 
     @classmethod
     def of(cls, spec: KernelSpec, blocks: int) -> Finish:
@@ -70,6 +71,7 @@ class Finish:
             residual=residual,
             residual_offset=bool(problem.output_signed or (q.residual_zero_point and residual == "float")),
             signed=signed,
+            residual_outer=residual == "quantized" and q.add.residual_outer,
         )
 
 
@@ -130,7 +132,10 @@ class Epilogue:
             # Adding 1.5 * 2^23 rounds to nearest even; subtracting it less the zero point is exact.
             value = (value + splat(const(ROUNDER, "float32"), isa.lanes)) - zero_point
             scale, residual_scale, offset = self.add
-            value = isa.multiply_add(value, scale, isa.multiply_add(isa.to_float(residual), residual_scale, offset))
+            outer, inner = (value, scale), (isa.to_float(residual), residual_scale)
+            if f.residual_outer:
+                outer, inner = inner, outer
+            value = isa.multiply_add(*outer, isa.multiply_add(*inner, offset))
         elif self.guard is not None:
             value = tirx.min(value, self.guard)
         return e.let(isa.round_to_int(value), "q")

@@ -63,7 +63,8 @@ def _attempt(rng: np.random.Generator) -> Conv2d:
         options["zero_point"] = int(rng.integers(*y_range, endpoint=True))
     residual = bool(rng.random() < 0.4)
     if residual and rng.random() < 0.5:
-        options["add"] = QuantizedAdd(0.7, 0.9, float(rng.uniform(-20, 20)), clamp if rng.random() < 0.5 else None)
+        limits = clamp if rng.random() < 0.5 else None
+        options["add"] = QuantizedAdd(0.7, 0.9, float(rng.uniform(-20, 20)), limits, bool(rng.integers(2)))
     elif residual:
         options |= {"residual_scale": 0.8, "residual_zero_point": int(rng.integers(*y_range, endpoint=True))}
     requantize = Requantize(scales, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from problems import random_problem
 
 from mmasched.build import build_candidate
 from mmasched.hardware import hardware, runs_here
-from mmasched.problem import Conv2d, Requantize, random_operands, reference, worst_case_operands
+from mmasched.problem import Conv2d, QuantizedAdd, Requantize, random_operands, reference, worst_case_operands
+from mmasched.templates import default_config, generate
 from mmasched.templates.x86.family import spaces
 
 TIERS = ("x86/amx", "x86/avx512-vnni", "x86/avx-vnni", "x86/avx2")
@@ -50,6 +52,37 @@ def test_extreme_operands_are_exact(tier: str) -> None:
     config = space.sample(np.random.default_rng(0))
     for operands in worst_case_operands(problem):
         check(problem, config, tier, 1, operands)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("outer", [False, True])
+def test_additions_round_in_their_order(tier: str, signed: bool, outer: bool) -> None:
+    """Every pair of bytes, with scales for which the two orders give other integers."""
+    needs(tier)
+    add = QuantizedAdd(0.6, 0.4, -8.7 if signed else 11.3, residual_outer=outer)
+    problem = Conv2d(1, 64, 64, 16, 16, 1, input_signed=signed, output_signed=signed, residual=True,
+                     requantize=Requantize(1.0, add=add))  # fmt: skip
+    x, residual = (v.reshape(problem.input_shape).astype(np.uint8) for v in np.divmod(np.arange(65536), 256))
+    operands = {
+        "x": x.view(problem.input_dtype), "residual": residual.view(problem.output_dtype),
+        "w": np.eye(16, dtype=np.int8).reshape(problem.weight_shape), "bias": None,
+    }  # fmt: skip
+    other = dataclasses.replace(add, residual_outer=not outer)
+    swapped = dataclasses.replace(problem, requantize=dataclasses.replace(problem.requantize, add=other))
+    assert (reference(problem, **operands) != reference(swapped, **operands)).any()
+    for space in spaces(problem, hardware(tier), 1):
+        check(problem, space.sample(np.random.default_rng(0)), tier, 1, operands)
+
+
+def test_the_order_of_an_addition_is_part_of_the_kernel() -> None:
+    chip = hardware("x86/avx2")
+    programs = []
+    for outer in (False, True):
+        add = QuantizedAdd(0.6, 0.4, residual_outer=outer)
+        problem = Conv2d(1, 8, 8, 16, 16, 1, residual=True, requantize=Requantize(0.1, add=add))
+        programs.append(generate(problem, default_config(problem, chip), chip))
+    assert programs[0].identity != programs[1].identity
 
 
 @pytest.mark.parametrize("tier", TIERS)
