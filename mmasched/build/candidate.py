@@ -9,13 +9,13 @@ import numpy as np
 import tvm
 
 from mmasched.build.compile import ConstraintError, compile_module
+from mmasched.build.memory import allocate
 from mmasched.build.report import resource_report
 from mmasched.hardware import request_amx_permission
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates import generate, space_for
 from mmasched.templates.program import Program, aligned, standalone_module
-
 
 MAX_COPIES = 24
 
@@ -55,7 +55,7 @@ class Candidate:
         weights[:, : self._program.weight_bytes] = self._program.pack_weights(w)
         packed = (weights, self._program.pack_constants(w, bias))
         operands = [activations, *packed, added, output, workspace]
-        self._arguments = [tvm.runtime.tensor(a.reshape(-1)) for a in operands]
+        self._arguments = [_placed(a) for a in operands]
 
     def run(self) -> np.ndarray:
         """The output, NHWC in the problem's output dtype."""
@@ -72,6 +72,13 @@ class Candidate:
     def close(self) -> None:
         """Drop the operands and the code."""
         self._arguments, self._function, self._module = [], None, None
+
+
+def _placed(array: np.ndarray) -> tvm.runtime.Tensor:
+    """A flat copy in memory like that of a compiled network."""
+    memory = allocate(array.nbytes)
+    memory[:] = array.reshape(-1).view(np.uint8)
+    return tvm.runtime.from_dlpack(memory.view(array.dtype))
 
 
 def _storage(problem: Conv2d) -> str:

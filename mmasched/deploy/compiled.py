@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import tvm
 
+from mmasched.build.memory import allocate
 from mmasched.deploy.steps import HostStep
-from mmasched.deploy.storage import ALIGNMENT, Place
+from mmasched.deploy.storage import Place
 from mmasched.errors import BadInput, nearest
 from mmasched.problem import Conv2d
 
@@ -89,11 +90,12 @@ class CompiledNetwork:
 
     def __init__(self, layout: Layout, module: tvm.runtime.Module, blob: np.ndarray):
         self.layout = layout
-        self.module, self.blob = module, blob
-        self._arena = tvm.runtime.empty((max(layout.arena_bytes, 1),), "uint8")
-        self._bytes = np.from_dlpack(self._arena)
-        self._bytes[:] = 0
-        self._blob = tvm.runtime.tensor(blob)
+        self.module = module
+        self._bytes = allocate(max(layout.arena_bytes, 1))
+        self._arena = tvm.runtime.from_dlpack(self._bytes)
+        self._weights = allocate(blob.size)
+        self._weights[:] = blob
+        self._blob = tvm.runtime.from_dlpack(self._weights)
         for name, place in layout.places.items():
             if place.keeps_halo:
                 start = layout.offsets[name]
@@ -108,6 +110,11 @@ class CompiledNetwork:
         if self._quick is not None:
             function, arena, blob = module[layout.sequence[0].entry], self._arena, self._blob
             self._quick_call = lambda *addresses: function(arena, blob, *addresses)
+
+    @property
+    def blob(self) -> np.ndarray:
+        """Packed weights and constants, as bytes."""
+        return self._weights
 
     @property
     def untuned(self) -> tuple[Conv2d, ...]:
@@ -260,6 +267,4 @@ class CompiledNetwork:
 def _aligned(port: Port) -> np.ndarray:
     """An array for the port on a 64-byte boundary."""
     size = int(np.prod(port.shape, dtype=np.int64)) * np.dtype(port.dtype).itemsize
-    raw = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(port.dtype).reshape(port.shape)
+    return allocate(size).view(port.dtype).reshape(port.shape)
