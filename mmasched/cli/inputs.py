@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,14 @@ def network_of(text: str, batch: int | None = None) -> Any:
 
     Fully connected layers of an ONNX model are in it, as the 1x1 convolutions that the compiled network runs.
     """
-    from mmasched.network import Network, load_graph, network
-    from mmasched.network.fuse import fuse
+    from mmasched.network import Network, load_network, network
     from mmasched.network.tables import ARCHITECTURES
 
-    if text.endswith(".onnx") or os.path.exists(text):
-        graph = fuse(load_graph(text, batch))
-        layers = [(node.name, node.problem) for node in graph.nodes if hasattr(node, "problem")]
-        if not layers:
+    if text.endswith(".onnx") or os.path.isfile(text):
+        found = load_network(text, batch, linear=True)
+        if not found.layers:
             raise BadInput(f"{text} has no convolutions to tune")
-        return Network.of(Path(text).stem, layers)
+        return replace(found, name=Path(text).stem)
     if text in ARCHITECTURES:
         return network(text, batch=1 if batch is None else batch)
     if "/" in text:

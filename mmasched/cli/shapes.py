@@ -9,7 +9,8 @@ from mmasched.errors import BadInput
 from mmasched.problem import Conv2d
 
 _ORDER = ("n", "h", "i", "k", "s", "p", "d", "g", "x", "w", "y", "scale", "residual")
-_DEFAULTS = {"n": "n1", "s": "s1x1", "p": "p0.0.0.0", "d": "d1x1", "g": "g1", "x": "x8u", "w": "w8s:-127..127", "y": "y8u"}
+_DEFAULTS = {"n": "n1", "s": "s1x1", "p": "p0.0.0.0", "d": "d1x1", "g": "g1", "x": "x8u"}
+_DEFAULTS |= {"w": "w8s:-127..127", "y": "y8u"}
 _SHORT = {
     "h": (re.compile(r"h(\d+)"), "h{0}w{0}"),
     "k": (re.compile(r"k(\d+)"), "k{0}x{0}"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmasched.errors import BadInput, Missing
 from mmasched.log import Record, best_record
+from mmasched.report.trials import first_attempts
 
 
 def require_matplotlib() -> None:
@@ -22,9 +23,9 @@ def curve(records: Iterable[Record], counts: Mapping[str, int]) -> list[float]:
 
     records: of one target, chip, thread count and kind, in the order of the log. counts: problem key -> occurrences. A
     problem counts with its first correct schedule, which is the default one, until it finds a better one, so that the
-    first value is the untuned network's. Records that confirm finalists are no trials. Empty when nothing is known.
+    first value is the untuned network's. Measuring finalists again is no trial. Empty when nothing is known.
     """
-    trials = [record for record in records if record.problem in counts and not record.confirmed]
+    trials = [record for record in first_attempts(records) if record.problem in counts]
     best: dict[str, float] = {}
     for record in trials:
         if record.ok and record.cost is not None:

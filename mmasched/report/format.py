@@ -16,10 +16,9 @@ def duration(seconds: float) -> str:
     >>> duration(0.0000456)
     '45.6 us'
     """
-    for size, unit in _TIME_UNITS:
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}" if seconds / size < 1000 else f"{seconds / size:.0f} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+    size, unit = next((pair for pair in _TIME_UNITS if seconds >= pair[0]), _TIME_UNITS[-1])
+    # From 999.5 on three digits would need an exponent.
+    return f"{seconds / size:.3g} {unit}" if seconds / size < 999.5 else f"{seconds / size:.0f} {unit}"
 
 
 def cost(value: float | None, kind: str | None = "measured") -> str:

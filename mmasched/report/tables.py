@@ -11,6 +11,7 @@ from rich.table import Table
 from mmasched.log import Record, best_record
 from mmasched.report.console import table
 from mmasched.report.format import cost, duration, key_label, label
+from mmasched.report.trials import first_attempts
 
 UNKNOWN = "-"
 
@@ -58,8 +59,8 @@ def _rate(result: Any) -> float | None:
 
 
 def outcomes(records: Iterable[Record]) -> str:
-    """450 correct, 28 build_error, 2 wrong_result: how trials ended, most frequent first; confirmations left out."""
-    counted = Counter(record.outcome for record in records if not record.confirmed)
+    """450 correct, 28 build_error, 2 wrong_result: how trials ended, most frequent first."""
+    counted = Counter(record.outcome for record in first_attempts(records))
     return ", ".join(f"{count} {outcome}" for outcome, count in counted.most_common()) or "none"
 
 
