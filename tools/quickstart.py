@@ -15,7 +15,6 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -44,6 +43,7 @@ from mmasched.report.tables import number, ratio, share
 from mmasched.report.whole_network import (
     ArtifactPeer,
     OnnxRuntimeNetworkPeer,
+    compile_default,
     onnxruntime_session,
     race,
     same_as_onnxruntime,
@@ -179,8 +179,7 @@ def quickstart(arguments: argparse.Namespace) -> int:
     stages.end()
 
     report.warning = neighbours.warning() or ""
-    report.output, report.exact, report.trials = verdict, exact, trials
-    report.stage_seconds = stages.seconds
+    report.output, report.exact, report.trials, report.stage_seconds = verdict, exact, trials, stages.seconds
     show(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
@@ -224,18 +223,6 @@ def build(model: Path, chip: Hardware, threads: int, log: Path, folder: Path) ->
         print(f"      {number_of(len(network.untuned), 'problem')} had no correct schedule and run a default one")
     compile_default(model, chip, threads).save(default)
     return tuned, default
-
-
-def compile_default(model: Path, chip: Hardware, threads: int) -> Any:
-    """The network as it is without any record, those that ship with the project included."""
-    from mmasched.deploy.compile import assemble
-    from mmasched.deploy.glue import HANDLERS
-    from mmasched.deploy.planner import Planner
-    from mmasched.network import load_graph
-    from mmasched.network.fuse import fuse
-
-    plan = Planner(fuse(load_graph(model)), Schedules([], chip, threads), HANDLERS).run()
-    return assemble(plan, chip, threads, ())
 
 
 def feeds_of(model: Path) -> dict[str, np.ndarray]:
@@ -304,8 +291,8 @@ def draw(path: Path, network: Network, log: Path, chip: Hardware, threads: int, 
 
 def where(arguments: argparse.Namespace, model: Path, artifact: Path, log: Path) -> None:
     """Where everything is, and what to do with it."""
-    print(f"model {model}\nlog {log}\nartifact {artifact}")
-    print(f"tuning curve {arguments.plot}" if arguments.plot else "tuning curve: add --plot FILE.png")
+    curve = f" {arguments.plot}" if arguments.plot else ": add --plot FILE.png"
+    print(f"model {model}\nlog {log}\nartifact {artifact}\ntuning curve{curve}")
     print(f"your own model: {command_line('tune', 'MODEL.onnx')} && {command_line('compile', 'MODEL.onnx')}")
 
 

@@ -75,6 +75,19 @@ def onnxruntime_session(path: str | Path, threads: int, optimized: bool = True) 
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def compile_default(model: str | Path, chip: Any, threads: int) -> Any:
+    """The CompiledNetwork of a model on a chip (Hardware) without any record, not even the shipped ones."""
+    from mmasched.deploy.compile import assemble
+    from mmasched.deploy.glue import HANDLERS
+    from mmasched.deploy.planner import Planner
+    from mmasched.deploy.schedules import Schedules
+    from mmasched.network import load_graph
+    from mmasched.network.fuse import fuse
+
+    plan = Planner(fuse(load_graph(model)), Schedules([], chip, threads), HANDLERS).run()
+    return assemble(plan, chip, threads, ())
+
+
 def same_as_onnxruntime(
     got: Mapping[str, np.ndarray], model: str | Path, feeds: Mapping[str, np.ndarray], threads: int
 ) -> tuple[bool, str]:

@@ -44,7 +44,7 @@ KEY = "conv2d/n1/h5w5/i16o16/k3x3/s1x1/p1.1.1.1/d1x1/g1/x8u/w8s:-127..127/y8u/ch
         (["compare", KEY, "--python", "/no/python"], ["/no/python"]),
         (["space", "x86_gem"], ["'x86_gem'", "x86_gemm"]),
         (["tune", "tiny", "--trails", "3"], ["--trails", "--trials"]),
-        (["tuen"], ["tuen", "tune", "mmasched --help"]),
+        (["tuen"], ["tuen", "mmasched --help"]),
         (["tune"], ["NETWORK", "mmasched tune --help"]),
         (["compile"], ["MODEL.onnx", "mmasched compile --help"]),
         (["run", "a.mma"], ["--input", "mmasched run --help"]),

@@ -47,7 +47,7 @@ def test_version(mmasched):
 
 
 def test_the_module_is_the_command_and_imports_little():
-    heavy = "('numpy', 'tvm', 'onnx', 'xgboost', 'rich', 'mmasched.problem', 'mmasched.tune')"
+    heavy = "('numpy', 'tvm', 'onnx', 'xgboost', 'mmasched.problem', 'mmasched.tune')"
     code = f"import sys, mmasched.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
