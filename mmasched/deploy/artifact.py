@@ -10,6 +10,7 @@ import io
 import json
 import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from mmasched.network import graph as g
 from mmasched.problem import Conv2d
 
 SCHEMA = 1
+# What reading bytes that are no artifact, or a damaged one, raises (RuntimeError: TVM's, for a broken library).
+DAMAGE = (zipfile.BadZipFile, LookupError, AttributeError, TypeError, ValueError, EOFError, RuntimeError)
 LIBRARY, BLOB, MANIFEST, ARRAYS = "network.so", "weights.npy", "manifest.json", "arrays.npz"
 
 
@@ -34,25 +37,33 @@ def save(network: CompiledNetwork, path: str | Path) -> None:
     path = Path(path)
     arrays: dict[str, np.ndarray] = {}
     manifest = {"schema": SCHEMA, **_layout_to_json(network.layout, arrays)}
+    library = network.library or _linked(network, path)
+    # Written beside the goal and moved there, so that a crash leaves no half artifact.
+    partial = path.with_name(path.name + ".partial")
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            library = Path(folder) / LIBRARY
-            try:
-                network.module.export_library(str(library))
-            except Exception as error:
-                raise Missing(
-                    f"no shared library could be linked for {path}: install a C++ compiler (apt install g++)"
-                ) from error
-            # Written beside the goal and moved there, so that a crash leaves no half artifact.
-            partial = path.with_name(path.name + ".partial")
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-                archive.write(library, LIBRARY)
-                archive.writestr(BLOB, _npy(network.blob))
-                archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
-                archive.writestr(ARRAYS, _npz(arrays))
-            partial.replace(path)
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(LIBRARY, library)
+            archive.writestr(BLOB, _npy(network.blob))
+            archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
+            archive.writestr(ARRAYS, _npz(arrays))
+        partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         raise BadInput(f"the artifact {path} cannot be written: {error.strerror or error}") from error
+
+
+def _linked(network: CompiledNetwork, path: Path) -> bytes:
+    """The shared library of a network that was compiled in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / LIBRARY
+        try:
+            network.module.export_library(str(library))
+        except Exception as error:
+            raise Missing(
+                f"no shared library could be linked for {path}: install a C++ compiler (apt install g++)"
+            ) from error
+        return library.read_bytes()
 
 
 def load(path: str | Path) -> CompiledNetwork:
@@ -64,31 +75,39 @@ def load(path: str | Path) -> CompiledNetwork:
     path = Path(path)
     if not path.is_file():
         raise Missing(f"there is no artifact {path}: make one with mmasched compile MODEL.onnx -o {path}")
+    damaged = BadInput(f"{path} is no artifact of mmasched, or a damaged one: compile the model again")
     try:
         with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(archive.read(MANIFEST))
-            if manifest.get("schema", 0) > SCHEMA:
-                newer = f"{path} has artifact schema {manifest['schema']}"
-                raise BadInput(f"{newer}, this version reads up to {SCHEMA}: update mmasched")
-            arrays = dict(np.load(io.BytesIO(archive.read(ARRAYS)), allow_pickle=False))
-            blob = np.load(io.BytesIO(archive.read(BLOB)), allow_pickle=False)
-            library = archive.read(LIBRARY)
+            files = {name: archive.read(name) for name in archive.namelist()}
+        manifest = json.loads(files[MANIFEST])
+        schema = int(manifest["schema"])
+    except OSError as error:
+        raise BadInput(f"the artifact {path} cannot be read: {error.strerror or error}") from error
+    except DAMAGE as error:
+        raise damaged from error
+    if schema > SCHEMA:
+        raise BadInput(f"{path} has artifact schema {schema}, this version reads up to {SCHEMA}: update mmasched")
+    try:
+        arrays = dict(np.load(io.BytesIO(files[ARRAYS]), allow_pickle=False))
+        blob = np.load(io.BytesIO(files[BLOB]), allow_pickle=False)
+        library = files[LIBRARY]
         layout = _layout_from_json(manifest, arrays)
-    except MmaschedError:
-        raise
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError) as error:
-        raise BadInput(f"{path} is no artifact of mmasched, or a damaged one: compile the model again") from error
-    if not runs_here(layout.target):
+        fits = runs_here(layout.target)
+    except (MmaschedError, *DAMAGE) as error:
+        raise damaged from error
+    if not fits:
         raise Unsupported(
             f"{path} was compiled for {layout.target}, whose instructions this machine lacks: compile it for native"
         )
-    chip = hardware(layout.target)
-    prepare_machine(chip, layout.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / LIBRARY
-        file.write_bytes(library)
-        module = tvm.runtime.load_module(str(file))
-    return CompiledNetwork(layout, module, blob)
+    prepare_machine(hardware(layout.target), layout.threads)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / LIBRARY
+            file.write_bytes(library)
+            module = tvm.runtime.load_module(str(file))
+        return CompiledNetwork(layout, module, blob, library)
+    except DAMAGE as error:
+        raise damaged from error
 
 
 def _npy(array: np.ndarray) -> bytes:

@@ -95,28 +95,31 @@ def _segments(plan: Plan) -> tuple[dict[str, list[KernelStep]], list[Stretch | H
 
 
 def _arena(plan: Plan) -> tuple[dict[str, int], int]:
-    """Offsets of tensors and scratch memory; what enters or leaves the network lives throughout."""
+    """Offsets of tensors and scratch memory; inputs live from the start, outputs to the end, constants throughout."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     scratch: dict[str, int] = {}
     for number, step in enumerate(plan.steps):
-        touched = [*step.reads, *step.writes, *step.scratch]
-        for name in touched:
+        for name in (*map(plan.resolve, step.reads), *step.writes, *step.scratch):
             first.setdefault(name, number)
             last[name] = number
         if isinstance(step, KernelStep):
             scratch.update(step.scratch)
-    for name in plan.graph.inputs:
+    for name in (*plan.graph.inputs, *plan.graph.constants):
         first[name] = 0
-    for name in plan.graph.outputs:
+    for name in (*plan.graph.outputs, *plan.graph.constants):
         last[name] = len(plan.steps)
     lifetimes = []
     for name, place in plan.places.items():
+        if name in plan.alias:
+            continue
         geometry = (place.shape, place.halo, place.fill) if place.keeps_halo else None
         lifetimes.append(Lifetime(name, place.bytes, first.get(name, 0), last.get(name, len(plan.steps)), geometry))
     for name, size in scratch.items():
         lifetimes.append(Lifetime(name, round_up(size, ALIGNMENT), first[name], last[name]))
-    return assign_offsets(lifetimes)
+    offsets, size = assign_offsets(lifetimes)
+    aliases = {name: offsets[plan.resolve(name)] for name in plan.places if name in plan.alias}
+    return offsets | aliases, size
 
 
 def _blob(plan: Plan) -> tuple[dict[str, int], np.ndarray]:

@@ -14,7 +14,8 @@ import tvm
 from mmasched.build.memory import allocate
 from mmasched.deploy.steps import HostStep
 from mmasched.deploy.storage import Place
-from mmasched.errors import BadInput, nearest
+from mmasched.errors import BadInput, Unsupported, nearest
+from mmasched.hardware import runs_here
 from mmasched.problem import Conv2d
 
 
@@ -88,9 +89,9 @@ class CompiledNetwork:
     One network is for one caller at a time.
     """
 
-    def __init__(self, layout: Layout, module: tvm.runtime.Module, blob: np.ndarray):
+    def __init__(self, layout: Layout, module: tvm.runtime.Module, blob: np.ndarray, library: bytes | None = None):
         self.layout = layout
-        self.module = module
+        self.module, self.library = module, library  # the library's bytes, where it was loaded from an artifact
         self._bytes = allocate(max(layout.arena_bytes, 1))
         self._arena = tvm.runtime.from_dlpack(self._bytes)
         self._weights = allocate(blob.size)
@@ -100,11 +101,14 @@ class CompiledNetwork:
             if place.keeps_halo:
                 start = layout.offsets[name]
                 place.fill_halo(self._bytes[start : start + place.bytes])
+        for name in layout.constants.keys() & layout.places.keys():
+            self._write(name, layout.constants[name])
         ports = (*layout.inputs, *layout.outputs)
         self._buffers = {port.name: _aligned(port) for port in ports if port.name in layout.direct}
         self._addresses = {name: array.ctypes.data for name, array in self._buffers.items()}
         self._calls = [self._bind(item) for item in layout.sequence]
-        self._quick = Quick.of(layout)
+        self._runs_here = runs_here(layout.target)
+        self._quick = Quick.of(layout) if self._runs_here else None
         self._known: dict[str, tuple[np.ndarray, int]] = {}
         self._made: dict[str, tuple[np.ndarray, int]] = {}
         if self._quick is not None:
@@ -132,9 +136,13 @@ class CompiledNetwork:
         return self.layout.outputs
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs for the inputs. Raises BadInput for a missing, unknown or ill-shaped input."""
+        """The outputs for the inputs.
+
+        Raises BadInput for a missing, unknown or ill-shaped input, Unsupported if this machine lacks the target's
+        instructions: such a network can only be saved.
+        """
         quick = self._quick
-        if quick is None or len(feeds) != len(quick.inputs):
+        if quick is None or type(feeds) is not dict or len(feeds) != len(quick.inputs):
             return self._run_step_by_step(feeds)
         # By now the kernels have emptied the caches of everything Python, so every object touched here costs a miss.
         addresses = []
@@ -167,23 +175,27 @@ class CompiledNetwork:
     def _run_step_by_step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values: dict[str, np.ndarray] = {}
         kept: list[np.ndarray] = []  # kernels read the caller's arrays where they lie
+        self._check_machine()
+        if not isinstance(feeds, Mapping):
+            raise BadInput(f"the inputs are {type(feeds).__name__}: pass a dict of input names and arrays")
         if len(feeds) != len(self.layout.inputs):
             self._complain(feeds)
         for port in self.layout.inputs:
             array = self._checked(feeds, port)
+            values[port.name] = array  # for the host
             if port.name in self.layout.direct:
                 kept.append(np.ascontiguousarray(array))
                 self._addresses[port.name] = kept[-1].ctypes.data
-                continue
-            values[port.name] = array
-            if port.name in self.layout.places:
+            elif port.name in self.layout.places:
                 self._write(port.name, array)
         for call in self._calls:
             call(values)
-        return {port.name: self._fetch(port.name, values) for port in self.layout.outputs}
+        # What the host computes may be a view of an input or a constant; results are the caller's own.
+        return {port.name: np.array(self._fetch(port.name, values)) for port in self.layout.outputs}
 
     def time(self, calls: int) -> float:
         """Seconds of `calls` runs of the kernels on whatever the buffers hold, without Python in between."""
+        self._check_machine()
         stretches = [item for item in self.layout.sequence if isinstance(item, Stretch)]
         total = 0.0
         for stretch in stretches:
@@ -223,16 +235,17 @@ class CompiledNetwork:
         if name in self.layout.constants:
             return self.layout.constants[name]
         if name in self._buffers:
-            return self._buffers[name].copy()
+            return self._buffers[name]
         return self._read(name)
 
     def _read(self, name: str) -> np.ndarray:
         place, shape, dtype = self.layout.places[name], self.layout.shapes[name], self.layout.dtypes[name]
         view = place.view(self._memory(name))
         array = view.transpose(0, 3, 1, 2) if len(shape) == 4 else view
+        # Always a copy: later kernels write where this one lies.
         if place.bias:
             return (array ^ np.uint8(128)).view(np.int8).reshape(shape)
-        return np.ascontiguousarray(array).reshape(shape).astype(dtype, copy=False)
+        return np.array(array, dtype, order="C").reshape(shape)
 
     def _write(self, name: str, array: np.ndarray) -> None:
         place, shape = self.layout.places[name], self.layout.shapes[name]
@@ -245,6 +258,11 @@ class CompiledNetwork:
     def _memory(self, name: str) -> np.ndarray:
         start = self.layout.offsets[name]
         return self._bytes[start : start + self.layout.places[name].bytes]
+
+    def _check_machine(self) -> None:
+        if not self._runs_here:
+            lacking = f"the network was compiled for {self.layout.target}, whose instructions this machine lacks"
+            raise Unsupported(f"{lacking}: save it for a machine that has them, or compile it for native")
 
     def _complain(self, feeds: Mapping[str, np.ndarray]) -> None:
         known = [port.name for port in self.layout.inputs]

@@ -30,7 +30,12 @@ class Plan:
     steps: list[Step] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
-    configs: dict[str, Config] = field(default_factory=dict)
+    configs: dict[str, Config] = field(default_factory=dict)  # by the output of the convolution
+    alias: dict[str, str] = field(default_factory=dict)  # reshaped tensors whose bytes are those of another
+
+    def resolve(self, name: str) -> str:
+        """The tensor whose bytes this one shares."""
+        return self.alias.get(name, name)
 
 
 class Planner:
@@ -40,7 +45,6 @@ class Planner:
         self.graph, self.schedules, self.handlers = graph, schedules, handlers
         self.hardware, self.threads = schedules.hardware, schedules.threads
         self.plan = Plan(graph)
-        self.alias: dict[str, str] = {}
         self.readers: dict[str, list[g.Node]] = defaultdict(list)
         self._functions: dict[object, tuple[tirx.PrimFunc, ...]] = {}
         for node in graph.nodes:
@@ -51,15 +55,15 @@ class Planner:
         """Plan every node. Raises Unsupported where a convolution has no schedule."""
         for node in self.graph.nodes:
             if isinstance(node, g.QConv | g.QGemm):
-                self.plan.configs[node.name] = self.schedules.find(node.problem)
+                self.plan.configs[node.output] = self.schedules.find(node.problem)
         for node in self.graph.nodes:
             if isinstance(node, g.Reshape) and self._same_bytes(node):
-                self.alias[node.output] = self.resolve(node.inputs[0])
+                self.plan.alias[node.output] = self.resolve(node.inputs[0])
         for name in self.graph.inputs:
             if self.graph.tensors[name].dtype != "float32":
                 self.place(name)
         for node in self.graph.nodes:
-            if node.output in self.alias:
+            if node.output in self.plan.alias:
                 continue
             if isinstance(node, g.QConv | g.QGemm):
                 self._convolution(node)
@@ -73,7 +77,7 @@ class Planner:
 
     def resolve(self, name: str) -> str:
         """The tensor whose bytes this one shares."""
-        return self.alias.get(name, name)
+        return self.plan.resolve(name)
 
     def tensor(self, name: str) -> g.Tensor:
         """The graph's tensor."""
@@ -123,22 +127,21 @@ class Planner:
         if tensor.dtype not in ("uint8", "int8"):
             return Place(self.shape(name), tensor.dtype)
         bias = 128 if tensor.dtype == "int8" else 0
-        halos: set[Halo] = set()
-        for other in (name, *(a for a, b in self.alias.items() if b == name)):
+        wanted: set[tuple[Halo, int]] = set()
+        for other in (name, *(a for a, b in self.plan.alias.items() if b == name)):
             for node in self.readers[other]:
-                halos.add(self._wanted_halo(node, other))
-        halos.discard(None)  # type: ignore[arg-type]
-        halo = next(iter(halos)) if len(halos) == 1 else NO_HALO
-        fill = 0
-        if any(halo):
-            fill = (tensor.zero_point or 0) + bias
+                halo = self._wanted_halo(node, other)
+                if halo is not None:
+                    # The zero point is the reader's: what a tensor says of itself may differ, graph inputs say nothing.
+                    wanted.add((halo, node.problem.input_zero_point + bias if any(halo) else 0))
+        halo, fill = next(iter(wanted)) if len(wanted) == 1 else (NO_HALO, 0)
         return Place(self.shape(name), "uint8", halo, fill, bias)
 
     def _wanted_halo(self, node: g.Node, name: str) -> Halo | None:
-        """The halo a reader wants; None if any will do."""
+        """The halo that a convolution wants; None if any will do, as for all other nodes."""
         if not isinstance(node, g.QConv | g.QGemm) or self.resolve(node.inputs[0]) != self.resolve(name):
             return None
-        problem, mode = node.problem, self.plan.configs[node.name]["input"]
+        problem, mode = node.problem, self.plan.configs[node.output]["input"]
         if mode == PAD:
             return problem.padding
         if mode == DIRECT and Pixels(problem, DIRECT).flat:
@@ -158,7 +161,7 @@ class Planner:
         return self._functions[description][0]
 
     def _convolution(self, node: g.QConv | g.QGemm) -> None:
-        problem, config = node.problem, self.plan.configs[node.name]
+        problem, config = node.problem, self.plan.configs[node.output]
         x, y = self.place(node.inputs[0]), self.place(node.output)
         residual = self.place(node.inputs[1]) if problem.residual else None
         padded = config["input"] == PAD and any(problem.padding) and x.halo == problem.padding
@@ -189,4 +192,7 @@ class Planner:
 
     def _host(self, node: g.Node) -> None:
         """Whatever has no kernel is computed in NumPy between two stretches of kernels."""
+        for name in node.inputs:
+            if name in self.plan.alias:
+                self.plan.places[name] = self.place(name)
         self.add(HostStep(node, self.tensor(node.output)))

@@ -27,11 +27,12 @@ class Schedules:
             self._by_key.setdefault(record.problem, []).append(record)
 
     def find(self, problem: Conv2d) -> Config:
-        """The config for a problem; a recorded one that its space no longer allows does not count."""
-        best = best_record(self._by_key.get(problem.key, ()))
-        if best is not None:
+        """The config for a problem; recorded ones that its space no longer allows do not count."""
+        records = self._by_key.get(problem.key, [])
+        while (best := best_record(records)) is not None:
             config = Config.from_dict(best.template, best.config)
             if not space_for(problem, self.hardware, self.threads).violated(config):
                 return config
+            records = [record for record in records if record.config_key != best.config_key]
         self.untuned.setdefault(problem.key, problem)
         return default_config(problem, self.hardware, self.threads)
