@@ -46,6 +46,7 @@ def main() -> None:
             target.unlink()
         kept = [record for key in sorted(groups) for record in chosen(groups[key], arguments.keep)]
         Log(target).append(*kept)
+        target.with_name(target.name + ".lock").unlink(missing_ok=True)
         print(f"{target.relative_to(ROOT)}: {len(kept)} records of {len(groups)} problems and thread counts")
 
 
