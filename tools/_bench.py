@@ -28,6 +28,7 @@ from mmasched.report.console import console
 from mmasched.report.format import number_of, size
 
 ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "out"
 SCHEMA = 1
 # Other processes that take more than this share of one core spoil what is measured, on several cores above all.
 TOLERATED_LOAD = 0.1
@@ -116,6 +117,8 @@ def run(made: argparse.ArgumentParser, bench: Callable[[argparse.Namespace, Repo
     arguments = made.parse_args()
     try:
         if arguments.json:
+            if arguments.json.resolve().parent == OUT:
+                OUT.mkdir(exist_ok=True)  # Not in a fresh checkout.
             check_output(arguments.json, "file")
         tool = Path(sys.argv[0])
         shown = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _bench import ROOT
+from _bench import OUT
 
 from mmasched.errors import BadInput, nearest
 from mmasched.network import Graph, quantize
@@ -14,7 +14,7 @@ from mmasched.network.onnx_models import float_model, single_conv
 from mmasched.network.quantizer import random_feed
 from mmasched.network.tables import ARCHITECTURES
 
-FOLDER = ROOT / "out" / "bench"
+FOLDER = OUT / "bench"
 # Files with a single convolution: in_channels, out_channels, image, kernel and the rest of `single_conv`.
 SINGLE: dict[str, tuple[tuple[int, int, int, int], dict[str, Any]]] = {
     "conv3x3": ((64, 64, 56, 3), {"activation": "relu"}),
