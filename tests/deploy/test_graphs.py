@@ -128,10 +128,21 @@ def test_host_view_of_memory_that_is_used_again(model, check_model):
 def test_two_convolutions_of_one_name(model, tmp_path):
     """ONNX Runtime refuses such a model, other tools write it."""
     x = model.requantized(model.conv(image(model), 32, 8, 1, name="same"), 0.2)
-    path = model.output(model.requantized(model.conv(x, 24, 32, 5, name="same"), 0.5)).save(tmp_path / "model.onnx")
+    y = model.node("Conv", x, model.weights(32, 1, 3, 3), group=32, pads=[1] * 4, name="same")
+    path = model.output(model.requantized(y, 0.5)).save(tmp_path / "model.onnx")
     feeds = model.feeds()
     ((name, expected),) = evaluate(load_graph(path), feeds).items()
     np.testing.assert_array_equal(compile(path, threads=1).run(feeds)[name], expected)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_additions_round_in_their_order(model, check_model, first):
+    """Scales of 0.2 and 0.3 of the output's bring sums near ties, where the order of the two roundings shows."""
+    x = model.requantized(model.input("x", 1, 8, 30, 30), 0.04, 20)
+    y = model.requantized(model.conv(x, 8, 8), 0.06, 17)
+    y = model.node("Add", y, x) if first else model.node("Add", x, y)
+    network = check_model(model.output(model.requantized(y, 0.2, 5)))
+    assert not any("Add" in label for label in network.layout.labels)
 
 
 def test_constants_as_operands(model, check_model):
