@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tvm
 
-from mmasched.build.memory import allocate
+from mmasched.build.memory import allocate, uninitialised
 from mmasched.deploy.steps import HostStep
 from mmasched.deploy.storage import Place
 from mmasched.errors import BadInput, Unsupported, nearest
@@ -110,7 +110,7 @@ class CompiledNetwork:
         self._runs_here = runs_here(layout.target)
         self._quick = Quick.of(layout) if self._runs_here else None
         self._known: dict[str, tuple[np.ndarray, int]] = {}
-        self._made: dict[str, tuple[np.ndarray, int]] = {}
+        self._made: dict[str, tuple[np.ndarray, int, np.ndarray]] = {}
         if self._quick is not None:
             function, arena, blob = module[layout.sequence[0].entry], self._arena, self._blob
             self._quick_call = lambda *addresses: function(arena, blob, *addresses)
@@ -161,11 +161,11 @@ class CompiledNetwork:
         results = {}
         for name, shape, dtype in quick.outputs:
             made = self._made.get(name)
-            # Two references are ours (the tuple's and the argument's): the caller has dropped the last result, and its
-            # memory, which is still mapped and warm, can be the next one's.
-            if made is None or getrefcount(made[0]) != 2:
-                array = np.empty(shape, dtype)
-                self._made[name] = made = (array, array.__array_interface__["data"][0])
+            # Two references to the array and three to its memory are ours (the tuple's, the argument's, the array's):
+            # the caller has dropped the last result, and its memory, still mapped and warm, can be the next one's.
+            if made is None or getrefcount(made[0]) != 2 or getrefcount(made[2]) != 3:
+                array = uninitialised(shape, dtype)
+                self._made[name] = made = (array, array.__array_interface__["data"][0], array.base)
                 del array
             results[name] = made[0]
             addresses.append(made[1])
