@@ -62,7 +62,7 @@ def residual_second(net):
 TINY = architecture("tiny")
 RESNET = partial(architecture("resnet18"), image=32)
 MOBILENET = partial(architecture("mobilenet_v2"), image=32)
-YOLO = partial(architecture("yolov3_tiny"), image=64)
+YOLO = partial(architecture("yolov3_tiny"), image=32)
 
 
 def needs(target, threads):
