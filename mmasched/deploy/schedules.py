@@ -27,12 +27,34 @@ class Schedules:
             self._by_key.setdefault(record.problem, []).append(record)
 
     def find(self, problem: Conv2d) -> Config:
-        """The config for a problem; recorded ones that its space no longer allows do not count."""
-        records = self._by_key.get(problem.key, [])
+        """The config for a problem; recorded ones that its space no longer allows do not count.
+
+        A problem without a record counts as untuned, but runs the record of its twin with activations of the other sign
+        where there is one: the code differs in an instruction at most.
+        """
+        config = self._recorded(problem, problem.key)
+        if config is not None:
+            return config
+        self.untuned.setdefault(problem.key, problem)
+        twin = self._recorded(problem, other_sign(problem.key))
+        return twin or default_config(problem, self.hardware, self.threads)
+
+    def _recorded(self, problem: Conv2d, key: str) -> Config | None:
+        records = self._by_key.get(key, [])
         while (best := best_record(records)) is not None:
             config = Config.from_dict(best.template, best.config)
             if not space_for(problem, self.hardware, self.threads).violated(config):
                 return config
             records = [record for record in records if record.config_key != best.config_key]
-        self.untuned.setdefault(problem.key, problem)
-        return default_config(problem, self.hardware, self.threads)
+        return None
+
+
+def other_sign(key: str) -> str:
+    """The key of the same problem with signed instead of unsigned inputs and outputs, or the other way round."""
+    flipped = {"u": "s", "s": "u"}
+    parts = []
+    for part in key.split("/"):
+        operand, bits, rest = part[:1], part[1:2], part[2:]
+        turns = operand in ("x", "y") and bits.isdigit() and rest[:1] in flipped
+        parts.append(f"{operand}{bits}{flipped[rest[0]]}{rest[1:]}" if turns else part)
+    return "/".join(parts)

@@ -84,7 +84,8 @@ def _build(job: dict[str, Any], config: Any, report_phase: ReportPhase, number: 
     start = time.perf_counter()
     candidate = None
     try:
-        candidate = build_candidate(job["problem"], config, job["hardware"], job["threads"], cold_weights=job["measure"])
+        place = job["hardware"], job["threads"]
+        candidate = build_candidate(job["problem"], config, *place, cold_weights=job["measure"])
         result["resources"] = dict(candidate.resources)
     except Missing:
         raise

@@ -63,11 +63,13 @@ class Finish:
         reach = float(q.scale.max())
         if residual == "float":
             reach += 2.0**-23 * float(q.residual_scale)
+        if residual == "quantized":  # there the accumulators are clamped before, and the sum of two bytes is converted
+            reach = (256 * (q.add.scale + q.add.residual_scale) + abs(q.add.offset)) / 2.0**31
         return cls(
             raw=False,
             offset=bool(spec.output_bias or (q.zero_point and residual != "quantized")),
             clamp=stored != ((-128, 127) if signed else (0, 255)),
-            guard=residual != "quantized" and (reach > 0.99 or blocks > 1),
+            guard=reach > 0.99 or (blocks > 1 and residual != "quantized"),
             residual=residual,
             residual_offset=bool(problem.output_signed or (q.residual_zero_point and residual == "float")),
             signed=signed,
@@ -136,7 +138,7 @@ class Epilogue:
             if f.residual_outer:
                 outer, inner = inner, outer
             value = isa.multiply_add(*outer, isa.multiply_add(*inner, offset))
-        elif self.guard is not None:
+        if self.guard is not None:
             value = tirx.min(value, self.guard)
         return e.let(isa.round_to_int(value), "q")
 

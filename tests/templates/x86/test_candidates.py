@@ -105,3 +105,12 @@ def test_saturating_multiplication_is_offered_only_where_it_is_exact() -> None:
         config = next(c for c in space.enumerate() if c["multiply"] == "vpmaddubsw")
         for operands in worst_case_operands(narrow):
             check(narrow, config, "x86/avx2", 1, operands)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_sums_beyond_int32_saturate(tier: str) -> None:
+    needs(tier)
+    add = QuantizedAdd(3e7, 2e7, -1e9)
+    problem = Conv2d(1, 4, 4, 64, 64, 1, residual=True, requantize=Requantize(1e-4, 9, add=add))
+    config = spaces(problem, hardware(tier), 1)[0].sample(np.random.default_rng(1))
+    check(problem, config, tier, 1, random_operands(problem, 1))
