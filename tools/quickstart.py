@@ -12,7 +12,6 @@ import argparse
 import json
 import math
 import sys
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,7 +38,9 @@ from mmasched.report.curve import plot_curve, require_matplotlib
 from mmasched.report.format import clock, duration, label, number_of
 from mmasched.report.neighbours import Neighbours
 from mmasched.report.progress import progress_for
+from mmasched.report.stages import Stages
 from mmasched.report.tables import number, ratio, share
+from mmasched.report.trials import nothing_left
 from mmasched.report.whole_network import (
     ArtifactPeer,
     OnnxRuntimeNetworkPeer,
@@ -112,27 +113,6 @@ def main() -> int:
         return 2
 
 
-class Stages:
-    """Says what happens, and remembers how long it took."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._name, self._start = "", time.monotonic()
-
-    def begin(self, name: str, text: str) -> None:
-        """The next stage."""
-        self.end()
-        self._name = name
-        print(f"[{len(self.seconds) + 1}/{STAGES}] {text}", flush=True)
-
-    def end(self) -> None:
-        """The last stage is over."""
-        now = time.monotonic()
-        if self._name:
-            self.seconds[self._name] = now - self._start
-        self._name, self._start = "", now
-
-
 def quickstart(arguments: argparse.Namespace) -> int:
     """The whole tour."""
     threads = check_threads(arguments.threads)
@@ -147,7 +127,7 @@ def quickstart(arguments: argparse.Namespace) -> int:
         check_output(path, "file")
     if arguments.plot:
         require_matplotlib()
-    stages = Stages()
+    stages = Stages(STAGES)
 
     stages.begin("model", f"making {arguments.network} and quantizing it")
     model = make_model(arguments.network, folder)
@@ -173,9 +153,10 @@ def quickstart(arguments: argparse.Namespace) -> int:
     report.onnxruntime_call_seconds = calls[0].seconds if calls else math.nan
 
     stages.begin("network", "timing the whole network, in rotation")
-    contestants = [ArtifactPeer(str(untuned)), ArtifactPeer(str(artifact)), OnnxRuntimeNetworkPeer(str(model))]
-    times = race(contestants, feeds, threads, rounds)
-    report.network_seconds = dict(zip(("untuned", "tuned", "onnxruntime"), (t.seconds for t in times), strict=True))
+    contestants = {"untuned": ArtifactPeer(str(untuned)), "tuned": ArtifactPeer(str(artifact))}
+    contestants["onnxruntime"] = OnnxRuntimeNetworkPeer(str(model))
+    times = race(list(contestants.values()), feeds, threads, rounds)
+    report.network_seconds = {name: timing.seconds for name, timing in zip(contestants, times, strict=True)}
     stages.end()
 
     report.warning = neighbours.warning() or ""
@@ -207,6 +188,9 @@ def tune(network: Network, chip: Hardware, threads: int, log: Path, quick: bool)
     effort = EFFORTS["quick"]
     known = matching(Log(log).records(), None, str(chip.target), chip.chip, threads) if log.is_file() else []
     budget = len(network) * (QUICK_TRIALS if quick else TRIALS)
+    if nothing_left(known, (problem.key for problem in network.problems), budget):
+        print(f"      the log has {number_of(budget, 'trial')} and confirmed winners: nothing is left to try")
+        return budget
     with progress_for(network, known) as shown:
         result = tune_network(network, trials=budget, log=log, threads=threads, effort=effort, progress=shown)
     if result.ended == "interrupted":

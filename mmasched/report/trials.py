@@ -14,3 +14,11 @@ def first_attempts(records: Iterable[Record]) -> list[Record]:
         identity = (record.problem, record.target, record.chip, record.threads, record.kind, record.config_key)
         found.setdefault(identity, record)
     return list(found.values())
+
+
+def nothing_left(records: Iterable[Record], problems: Iterable[str], trials: int) -> bool:
+    """Whether the records have so many trials of the problems (keys), and every problem's winner was confirmed."""
+    keys = set(problems)
+    known = [record for record in records if record.problem in keys]
+    confirmed = {record.problem for record in known if record.confirmed}
+    return confirmed == keys and len(first_attempts(known)) >= trials

@@ -52,6 +52,20 @@ def test_all_stages(quickstart, tmp_path, capsys):
     assert report["peak_operations_per_second"] > 1e9
 
 
+def test_a_second_run_tries_nothing(quickstart, tmp_path, capsys):
+    module = sys.modules["quickstart"]
+    chip = module.hardware("native")
+    model = module.make_model("tiny", tmp_path)
+    network = module.network_of(str(model))
+    arguments = (network, chip, 1, tmp_path / "tiny.jsonl", True)
+    assert module.tune(*arguments) == 4
+    before = (tmp_path / "tiny.jsonl").read_bytes()
+    capsys.readouterr()
+    assert module.tune(*arguments) == 4
+    assert (tmp_path / "tiny.jsonl").read_bytes() == before
+    assert "nothing is left to try" in capsys.readouterr().out
+
+
 def test_wrong_input_is_one_sentence(quickstart, tmp_path, capsys):
     assert quickstart("--network", "tinny", "--folder", tmp_path / "q") == 2
     assert "tiny" in capsys.readouterr().err
