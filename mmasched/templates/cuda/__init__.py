@@ -1,0 +1,1 @@
+"""CUDA templates: convolutions on tensor cores as explicit TIRx."""
