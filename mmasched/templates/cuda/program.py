@@ -29,10 +29,10 @@ class Launch:
 class CudaProgram:
     """One convolution as `launches`, in launch order.
 
-    make_module gives the IRModule {"main": PrimFunc} over the flat buffers of ARGUMENTS; each kernel takes those that it
-    uses, as pointers x_ptr, w_ptr, c_ptr, r_ptr, y_ptr, ws_ptr. `sizes` has the 32-bit words of every buffer, at least 1;
-    `dtypes` their element types, "uint32" unless named otherwise. The workspace is zeroed once by the caller; kernels
-    leave it zeroed again. `identity` is equal for programs with equal code: they differ only in what they pack.
+    make_module gives the IRModule {"main": PrimFunc} over the flat buffers of ARGUMENTS; each kernel takes those that
+    it uses, as pointers x_ptr, w_ptr, c_ptr, r_ptr, y_ptr, ws_ptr. `sizes` has the 32-bit words of every buffer, at
+    least 1; `dtypes` their element types, "uint32" unless named otherwise. The workspace is zeroed once by the caller;
+    kernels leave it zeroed again. `identity` is equal for programs with equal code: they differ only in what they pack.
 
     pack_input: NHWC activations to flat uint32 words. pack_weights: OHWI weights to the same. pack_constants: (weights,
     bias or None) to the same. pack_residual: NHWC residual to the same. unpack_output: flat uint32 words to NHWC in the
