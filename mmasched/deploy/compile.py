@@ -23,7 +23,7 @@ from mmasched.measure.affinity import check_threads
 from mmasched.network import load_graph
 from mmasched.network.fuse import fuse
 from mmasched.network.graph import Graph
-from mmasched.templates.x86.spec import round_up
+from mmasched.templates.cpu.spec import round_up
 
 
 def compile(

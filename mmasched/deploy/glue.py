@@ -13,8 +13,8 @@ from mmasched.deploy.planner import Planner
 from mmasched.deploy.steps import KernelStep, Memory
 from mmasched.deploy.storage import Place
 from mmasched.network import graph as g
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.x86 import glue as k
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.isa import Isa
 from mmasched.templates.x86.site import Site
 

@@ -16,8 +16,8 @@ from mmasched.deploy.storage import Halo, Place
 from mmasched.network import graph as g
 from mmasched.space import Config
 from mmasched.templates import Program, generate
-from mmasched.templates.x86.geometry import DIRECT, IM2COL, PAD, Pixels
-from mmasched.templates.x86.spec import Placement
+from mmasched.templates.cpu.geometry import DIRECT, IM2COL, PAD, Pixels
+from mmasched.templates.cpu.spec import Placement
 
 NO_HALO: Halo = (0, 0, 0, 0)
 

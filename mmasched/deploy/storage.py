@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmasched.templates.x86.geometry import Plane
-from mmasched.templates.x86.spec import round_up
+from mmasched.templates.cpu.geometry import Plane
+from mmasched.templates.cpu.spec import round_up
 
 ALIGNMENT = 64
 SLACK = 128  # bytes behind a tensor that vector loads of its last pixel may touch

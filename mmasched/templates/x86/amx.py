@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from tvm import tirx
 
+from mmasched.templates.cpu.dense import DenseKernel, Tile
+from mmasched.templates.cpu.epilogue import chunks, column_order
 from mmasched.templates.emitter import Expr, const, load
-from mmasched.templates.x86.dense import DenseKernel, Tile
-from mmasched.templates.x86.epilogue import chunks, column_order
 
 TILE_REGISTERS = 8
 

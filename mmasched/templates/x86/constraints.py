@@ -10,10 +10,10 @@ from typing import Any
 
 from mmasched.problem import Conv2d
 from mmasched.space import constraint
+from mmasched.templates.cpu.geometry import DIRECT, IM2COL, PixelBlocks, Pixels, Reduction, weight_terms
+from mmasched.templates.cpu.spec import round_up
 from mmasched.templates.x86.amx import operand_registers
-from mmasched.templates.x86.geometry import DIRECT, IM2COL, PixelBlocks, Pixels, Reduction, weight_terms
 from mmasched.templates.x86.site import Site
-from mmasched.templates.x86.spec import round_up
 
 Values = Mapping[str, Any]
 MAX_COPY_BYTES = 256 << 20  # an im2col matrix beyond this is never worth its memory
@@ -191,9 +191,18 @@ def depthwise_accumulators_fit(problem: Conv2d, values: Values, site: Site) -> b
 
 SHARED = {
     f.__name__: f
-    for f in (multiply_available, multiply_exact, input_reachable, copy_is_affordable, vectors_within_channels,
-              channel_cache_blocks_distinct, block_order_used, tile_order_used, unroll_within_run,
-              parallel_axis_used)  # fmt: skip
+    for f in (
+        multiply_available,
+        multiply_exact,
+        input_reachable,
+        copy_is_affordable,
+        vectors_within_channels,
+        channel_cache_blocks_distinct,
+        block_order_used,
+        tile_order_used,
+        unroll_within_run,
+        parallel_axis_used,
+    )  # fmt: skip
 }
 VECTOR = {
     **SHARED, **make_dense_constraints(("tile_w", "tile_h")),
@@ -214,6 +223,14 @@ MATRIX = {
 }  # fmt: skip
 DEPTHWISE = {
     f.__name__: f
-    for f in (multiply_available, multiply_exact, lanes_available, channels_fill_chunk, input_reachable_depthwise,
-              tile_within_output, depthwise_accumulators_fit, parallel_axis_used)  # fmt: skip
+    for f in (
+        multiply_available,
+        multiply_exact,
+        lanes_available,
+        channels_fill_chunk,
+        input_reachable_depthwise,
+        tile_within_output,
+        depthwise_accumulators_fit,
+        parallel_axis_used,
+    )  # fmt: skip
 }

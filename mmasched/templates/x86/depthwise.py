@@ -13,14 +13,14 @@ from functools import cached_property
 import numpy as np
 from tvm import tirx
 
+from mmasched.templates.cpu.constants import PARAMETER_WORDS, constant_words
+from mmasched.templates.cpu.dense import MEMORY, PARAMS
+from mmasched.templates.cpu.epilogue import Epilogue, Finish, column_order, identity
+from mmasched.templates.cpu.geometry import PAD, Plane
+from mmasched.templates.cpu.spec import KernelSpec, round_up
+from mmasched.templates.cpu.stage import Copier, padding_value, share
 from mmasched.templates.emitter import Emitter, Expr, const, load, pointer, reinterpret, shuffle, splat
 from mmasched.templates.program import Program
-from mmasched.templates.x86.constants import PARAMETER_WORDS, constant_words
-from mmasched.templates.x86.dense import MEMORY, PARAMS
-from mmasched.templates.x86.epilogue import Epilogue, Finish, column_order, identity
-from mmasched.templates.x86.geometry import PAD, Plane
-from mmasched.templates.x86.spec import KernelSpec, round_up
-from mmasched.templates.x86.stage import Copier, padding_value, share
 
 Taps = tuple[int, int, int, int]
 
@@ -240,7 +240,7 @@ class DepthwiseKernel:
 
     def _pixel(self, at: Expr) -> Expr:
         value = load(self.x, at, f"uint8x{self.spec.isa.bytes}")
-        if self.spec.flips_input and not self.plan.copies:
+        if self.spec.input_shift and not self.plan.copies:
             value = value ^ splat(const(128, "uint8"), self.spec.isa.bytes)
         return self.e.let(value, "pixel")
 
@@ -292,7 +292,7 @@ def build_padding(plan: DepthwisePlan) -> tirx.PrimFunc:
     tid = tirx.Var("tid", "int32")
     source = e.buffer(params["x"], "uint8", MEMORY, "input")
     target = e.buffer(params["ws"], "uint8", MEMORY, "rearranged")
-    copier = Copier(e, source, target, flip=spec.flips_input, value=padding_value(spec), widest=spec.isa.bytes)
+    copier = Copier(e, source, target, shift=spec.input_shift, value=padding_value(spec), widest=spec.isa.bytes)
     height, width = spec.padded_shape
     top, left, _, _ = p.padding
     first, count = share(e, spec, p.batch * height, tid)

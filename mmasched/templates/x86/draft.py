@@ -11,11 +11,11 @@ from dataclasses import astuple, dataclass
 
 from mmasched.problem import Conv2d
 from mmasched.space import Config
+from mmasched.templates.cpu.geometry import IM2COL, PixelBlocks, Pixels, Reduction, weight_terms
+from mmasched.templates.cpu.spec import KernelSpec
 from mmasched.templates.x86.amx import operand_registers
-from mmasched.templates.x86.geometry import IM2COL, PixelBlocks, Pixels, Reduction, weight_terms
 from mmasched.templates.x86.programs import make_spec, matrix_group
 from mmasched.templates.x86.site import Site
-from mmasched.templates.x86.spec import KernelSpec
 
 L1_BYTES, L2_BYTES, MEMORY_BYTES = 100.0, 30.0, 8.0  # sustained bytes per cycle from each level
 LINE_CYCLES = 3.0

@@ -7,13 +7,13 @@ from typing import Any
 from mmasched.errors import Unsupported
 from mmasched.problem import Conv2d
 from mmasched.space import Config, SearchSpace, load_space
+from mmasched.templates.cpu.geometry import weight_terms
+from mmasched.templates.cpu.spec import Placement
 from mmasched.templates.program import Program
 from mmasched.templates.x86 import constraints
 from mmasched.templates.x86.draft import draft
-from mmasched.templates.x86.geometry import weight_terms
 from mmasched.templates.x86.programs import generate_program, make_spec
 from mmasched.templates.x86.site import Site
-from mmasched.templates.x86.spec import Placement
 
 TABLES = {"x86_amx": constraints.MATRIX, "x86_gemm": constraints.VECTOR, "x86_depthwise": constraints.DEPTHWISE}
 

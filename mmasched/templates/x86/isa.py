@@ -43,6 +43,10 @@ class Isa:
         """True for 512-bit registers."""
         return self.lanes == 16
 
+    def input_shift(self, template: str, low: int, high: int) -> int:
+        """128 for signed activations: VPDPBUSD wants them unsigned; AMX has instructions for either sign."""
+        return 128 if low < 0 and template != "x86_amx" else 0
+
     def dot(self, acc: Expr, u8: Expr, s8: Expr) -> Expr:
         """acc + sum over 4 neighbouring bytes of u8 * s8 in each int32 lane; all three are int32 vectors, exact."""
         i8, i16 = vector("int8", self.bytes), vector("int16", 2 * self.lanes)

@@ -6,17 +6,17 @@ from tvm import tirx
 
 from mmasched.problem import Conv2d
 from mmasched.space import Config
+from mmasched.templates.cpu.constants import PARAMETER_WORDS, pack_constants, pack_weights
+from mmasched.templates.cpu.dense import DensePlan
+from mmasched.templates.cpu.epilogue import identity
+from mmasched.templates.cpu.geometry import IM2COL, PAD, Reduction
+from mmasched.templates.cpu.spec import KernelSpec, Placement, round_up
+from mmasched.templates.cpu.stage import build_pad, build_stage
 from mmasched.templates.program import Program
 from mmasched.templates.x86.amx import MatrixKernel, scratch_words
-from mmasched.templates.x86.constants import PARAMETER_WORDS, pack_constants, pack_weights
-from mmasched.templates.x86.dense import DensePlan
 from mmasched.templates.x86.depthwise import depthwise_program
-from mmasched.templates.x86.epilogue import identity
-from mmasched.templates.x86.geometry import IM2COL, PAD, Reduction
 from mmasched.templates.x86.isa import Isa
 from mmasched.templates.x86.site import Site
-from mmasched.templates.x86.spec import KernelSpec, Placement, round_up
-from mmasched.templates.x86.stage import build_pad, build_stage
 from mmasched.templates.x86.vnni import VectorKernel
 
 
@@ -48,7 +48,6 @@ def generate_program(spec: KernelSpec) -> Program:
     else:
         plan = DensePlan(spec, 4, int(c["tile_w"]), int(c["tile_h"]), int(c["vectors"]), False)
         scratch = 0
-
 
     def phases() -> tuple[tirx.PrimFunc, ...]:
         compute = (MatrixKernel if matrix else VectorKernel)(plan).build()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tvm import tirx
 
+from mmasched.templates.cpu.dense import DenseKernel, Tile
+from mmasched.templates.cpu.epilogue import chunks, column_order
 from mmasched.templates.emitter import Expr, const, load, reinterpret, splat
-from mmasched.templates.x86.dense import DenseKernel, Tile
-from mmasched.templates.x86.epilogue import chunks, column_order
 
 
 class VectorKernel(DenseKernel):
@@ -59,7 +59,7 @@ class VectorKernel(DenseKernel):
                 columns.append(e.let(reinterpret(isa.i32, load(self.w, at, f"int8x{isa.bytes}")), "b"))
             for row, (j, i) in zip(acc, pixels, strict=True):
                 four = reinterpret("int32", load(self.x, tile.sources[j] + source + i * self.pixel_step, "uint8x4"))
-                if self.spec.flips_input and not self.spec.copies_input:
+                if self.spec.input_shift and not self.spec.copies_input:
                     four = four ^ const(-2139062144, "int32")  # 0x80808080: signed bytes to unsigned, 128 higher
                 broadcast = e.let(splat(four, isa.lanes), "a")
                 for v, column in enumerate(columns):

@@ -13,8 +13,8 @@ from tvm import tirx
 
 from mmasched.build.compile import compile_module
 from mmasched.hardware import Target, hardware, native_target, runs_here
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.program import parallel_phases
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue import build
 from mmasched.templates.x86.isa import Isa
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmasched.problem import Conv2d
-from mmasched.templates.x86.epilogue import column_order
-from mmasched.templates.x86.geometry import DIRECT, IM2COL, PixelBlocks, Pixels, Reduction, split_weights
+from mmasched.templates.cpu.epilogue import column_order
+from mmasched.templates.cpu.geometry import DIRECT, IM2COL, PixelBlocks, Pixels, Reduction, split_weights
 
 
 def raw(channels: int, kernel: tuple[int, int], dilation: int = 1, groups: int = 1) -> Conv2d:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from mmasched.templates.x86.geometry import Plane
+from mmasched.templates.cpu.geometry import Plane
+from mmasched.templates.cpu.stage import Copier
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
 from mmasched.templates.x86.glue.walk import Operand, Walk
 from mmasched.templates.x86.isa import Isa
-from mmasched.templates.x86.stage import Copier
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def build_copy(description: Copy, isa: Isa, threads: int) -> tirx.PrimFunc:
 def copier(kernel: Kernel, source: str, value: int = 0) -> Copier:
     """Moves from an argument to "y", and fills of "y"."""
     memory = kernel.buffers
-    return Copier(kernel.e, memory[source], memory["y"], flip=False, value=value, widest=kernel.isa.bytes)
+    return Copier(kernel.e, memory[source], memory["y"], shift=0, value=value, widest=kernel.isa.bytes)
 
 
 def emit_copy(kernel: Kernel, description: Copy, source: str) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import tirx
 
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.emitter import Expr, load, reinterpret, shuffle, vector
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
 from mmasched.templates.x86.glue.lanes import constant_like, fill, lanes_of, less, narrow_widths, to_float
 from mmasched.templates.x86.glue.transpose import transpose_words, words_from_pixels

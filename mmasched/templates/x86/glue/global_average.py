@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.emitter import Expr, load, reinterpret, vector
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
 from mmasched.templates.x86.glue.lanes import Narrowing, constant_like, fill, less, narrow_widths, to_float
 from mmasched.templates.x86.glue.walk import image_row, share

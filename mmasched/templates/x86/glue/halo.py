@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.emitter import Expr
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.copy import copier
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
 from mmasched.templates.x86.glue.walk import image_row, share

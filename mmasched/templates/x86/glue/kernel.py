@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from tvm import tirx
 
+from mmasched.templates.cpu.dense import MEMORY
 from mmasched.templates.emitter import Emitter, Expr, const, pointer
-from mmasched.templates.x86.dense import MEMORY
 from mmasched.templates.x86.isa import Isa
 
 # Logical (batch, channels, height, width); tensors of two dimensions have height = width = 1.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from tvm import tirx
 
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.emitter import load, vector
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
 from mmasched.templates.x86.glue.table import Table, table_bytes
 from mmasched.templates.x86.glue.walk import Operand, Walk

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.emitter import Expr, load, vector
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
 from mmasched.templates.x86.glue.lanes import fill
 from mmasched.templates.x86.glue.walk import cut, image_row, share

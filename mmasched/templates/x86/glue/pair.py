@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.emitter import Expr, load, splat, vector
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
 from mmasched.templates.x86.glue.lanes import FITS_INT32, Narrowing, byte_widths, widen
 from mmasched.templates.x86.glue.walk import Operand, Walk

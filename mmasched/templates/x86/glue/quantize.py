@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.emitter import Expr, load, shuffle, vector
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.division import Quotient
 from mmasched.templates.x86.glue.kernel import Description, Kernel, Shape
 from mmasched.templates.x86.glue.lanes import Narrowing, narrow_widths

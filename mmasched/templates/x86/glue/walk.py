@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.emitter import Expr
-from mmasched.templates.x86.geometry import Plane
 from mmasched.templates.x86.glue.kernel import Kernel, Shape
 
 

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from mmasched.problem import Conv2d
 from mmasched.space import Config
-from mmasched.templates.x86.geometry import DIRECT, IM2COL, PAD, SLACK, Plane
-from mmasched.templates.x86.isa import Isa
+from mmasched.templates.cpu.geometry import DIRECT, IM2COL, PAD, SLACK, Plane
+from mmasched.templates.cpu.isa import VectorIsa
 
 # Words of the parameter block at the end of the constants (see constants.py).
 PARAMETERS = ("inner_low", "inner_high", "inner_zero_point", "guard", "residual_scale", "residual_zero_point",
@@ -37,19 +37,25 @@ class KernelSpec:
 
     problem: Conv2d
     config: Config
-    isa: Isa
+    isa: VectorIsa
     threads: int
     placement: Placement = Placement()
 
     @cached_property
-    def flips_input(self) -> bool:
-        """Signed activations are turned into unsigned bytes, 128 higher, on the way (VPDPBUSD wants them unsigned)."""
-        return self.problem.input_signed and self.config.template != "x86_amx" and not self.placement.biased
+    def stored_bias(self) -> int:
+        """How much higher than the problem says activations are stored."""
+        return 128 if self.problem.input_signed and self.placement.biased else 0
+
+    @cached_property
+    def input_shift(self) -> int:
+        """What the kernel adds to stored activations, since its multiplication wants bytes of a certain sign."""
+        low, high = (v + self.stored_bias for v in self.problem.input_range)
+        return self.isa.input_shift(self.config.template, low, high)
 
     @cached_property
     def input_bias(self) -> int:
         """How much higher than the problem says the multiplied activations are."""
-        return 128 if self.problem.input_signed and (self.flips_input or self.placement.biased) else 0
+        return self.stored_bias + self.input_shift
 
     @cached_property
     def output_bias(self) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from mmasched.problem import Conv2d
-from mmasched.templates.x86.dense import DensePlan
-from mmasched.templates.x86.epilogue import ROUNDER, column_order
-from mmasched.templates.x86.geometry import split_weights
-from mmasched.templates.x86.spec import PARAMETERS, KernelSpec
+from mmasched.templates.cpu.dense import DensePlan
+from mmasched.templates.cpu.epilogue import ROUNDER, column_order
+from mmasched.templates.cpu.geometry import split_weights
+from mmasched.templates.cpu.spec import PARAMETERS, KernelSpec
 
 # The largest float32 below 2^31: beyond it a conversion to int32 would wrap around.
 PARAMETER_WORDS = 16

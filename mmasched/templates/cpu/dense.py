@@ -10,10 +10,10 @@ from functools import cached_property
 
 from tvm import tirx
 
+from mmasched.templates.cpu.epilogue import Epilogue, Finish
+from mmasched.templates.cpu.geometry import IM2COL, PixelBlocks, Pixels, Plane, Reduction, weight_terms
+from mmasched.templates.cpu.spec import KernelSpec, round_up
 from mmasched.templates.emitter import Emitter, Expr, load, pointer
-from mmasched.templates.x86.epilogue import Epilogue, Finish
-from mmasched.templates.x86.geometry import IM2COL, PixelBlocks, Pixels, Plane, Reduction, weight_terms
-from mmasched.templates.x86.spec import KernelSpec, round_up
 
 MEMORY = 1 << 30  # elements of a flat view of an argument; the kernels' own arithmetic stays inside the tensors
 PARAMS = (("x", "uint8"), ("w", "int8"), ("c", "int32"), ("r", "uint8"), ("y", "uint8"), ("ws", "uint8"))

@@ -5,18 +5,18 @@ from __future__ import annotations
 from tvm import tirx
 
 from mmasched.problem import Conv2d
+from mmasched.templates.cpu.dense import MEMORY, PARAMS, DensePlan
+from mmasched.templates.cpu.geometry import IM2COL
+from mmasched.templates.cpu.spec import KernelSpec
 from mmasched.templates.emitter import Emitter, Expr, const, load, pointer, splat, vector
-from mmasched.templates.x86.dense import MEMORY, PARAMS, DensePlan
-from mmasched.templates.x86.geometry import IM2COL
-from mmasched.templates.x86.spec import KernelSpec
 
 
 class Copier:
     """Emits byte moves with the widest vectors that fit; a ragged end overlaps what was moved before."""
 
-    def __init__(self, e: Emitter, source: tirx.Var, target: tirx.Var, *, flip: bool, value: int, widest: int):
+    def __init__(self, e: Emitter, source: tirx.Var, target: tirx.Var, *, shift: int, value: int, widest: int):
         self.e, self.source, self.target = e, source, target
-        self.flip, self.value, self.widest = flip, value, widest
+        self.shift, self.value, self.widest = shift & 255, value, widest
 
     def _pieces(self, size: int) -> tuple[int, int]:
         width = min(self.widest, 1 << (size.bit_length() - 1))
@@ -28,9 +28,9 @@ class Copier:
         with self.e.loop(count, "piece") as piece:
             at = self._at(piece, width, size)
             value = load(self.source, start + at, vector("uint8", width))
-            if self.flip:
-                top = const(128, "uint8")
-                value = value ^ (top if width == 1 else splat(top, width))
+            if self.shift:
+                shift = const(self.shift, "uint8")
+                value = value + (shift if width == 1 else splat(shift, width))
             self.e.store(self.target, to + at, value)
 
     def fill(self, to: Expr, size: int) -> None:
@@ -67,7 +67,7 @@ def _stage(spec: KernelSpec, plan: DensePlan | None) -> tirx.PrimFunc:
     tid = tirx.Var("tid", "int32")
     source = e.buffer(params["x"], "uint8", MEMORY, "input")
     target = e.buffer(params["ws"], "uint8", MEMORY, "rearranged")
-    copier = Copier(e, source, target, flip=spec.flips_input, value=padding_value(spec), widest=spec.isa.bytes)
+    copier = Copier(e, source, target, shift=spec.input_shift, value=padding_value(spec), widest=spec.isa.bytes)
     if plan is not None and spec.mode == IM2COL:
         _im2col(e, plan, copier, tid)
     else:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import tirx
 
+from mmasched.templates.cpu.spec import PARAMETERS, KernelSpec
 from mmasched.templates.emitter import Emitter, Expr, const, load, reinterpret, shuffle, splat, vector
-from mmasched.templates.x86.spec import PARAMETERS, KernelSpec
 
 
 def chunks(vectors: int) -> list[int]:

@@ -1,0 +1,1 @@
+"""What the kernels of CPU families share: geometry, loop nests, packing and the epilogue."""
