@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tvm
 
+from mmasched.build.arguments import OUTPUT_POISON, WORKSPACE_POISON, argument_sizes, packed_operands, storage
 from mmasched.build.compile import ConstraintError, compile_module
 from mmasched.build.memory import allocate
 from mmasched.build.report import resource_report
@@ -15,7 +16,7 @@ from mmasched.hardware import request_amx_permission
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates import generate, space_for
-from mmasched.templates.program import Program, aligned, standalone_module
+from mmasched.templates.program import Program, standalone_module
 
 MAX_COPIES = 24
 
@@ -43,18 +44,11 @@ class Candidate:
 
         x NHWC, w OHWI, bias [O] int32, residual NHWC: see mmasched.reference.
         """
-        p = self.problem
-        activations = np.ascontiguousarray(x, dtype=p.input_dtype).view(np.uint8)
-        added = np.zeros(1, np.uint8)
-        if residual is not None:
-            added = np.ascontiguousarray(residual, dtype=p.output_dtype).view(np.uint8)
-        # Poisoned, so that an element nothing wrote does not pass for a right one.
-        output = np.full(int(np.prod(p.output_shape)), 0x5A, _storage(p))
-        workspace = np.full(self._program.workspace_bytes, 0xA5, np.uint8)
-        weights = np.zeros((self._copies, aligned(self._program.weight_bytes)), np.int8)
-        weights[:, : self._program.weight_bytes] = self._program.pack_weights(w)
-        packed = (weights, self._program.pack_constants(w, bias))
-        operands = [activations, *packed, added, output, workspace]
+        given = {"x": x, "w": w, "bias": bias, "residual": residual}
+        packed = packed_operands(self.problem, self._program, given, self._copies)
+        output = np.full(int(np.prod(self.problem.output_shape)), OUTPUT_POISON, storage(self.problem))
+        workspace = np.full(self._program.workspace_bytes, WORKSPACE_POISON, np.uint8)
+        operands = [*packed.values(), output, workspace]
         self._arguments = [_placed(a) for a in operands]
 
     def run(self) -> np.ndarray:
@@ -79,10 +73,6 @@ def _placed(array: np.ndarray) -> tvm.runtime.Tensor:
     memory = allocate(array.nbytes)
     memory[:] = array.reshape(-1).view(np.uint8)
     return tvm.runtime.from_dlpack(memory.view(array.dtype))
-
-
-def _storage(problem: Conv2d) -> str:
-    return "int32" if problem.requantize is None else "uint8"
 
 
 def prepare_machine(hardware: Any, threads: int) -> None:
@@ -117,13 +107,6 @@ def build_candidate(
     prepare_machine(hardware, threads)
     program = generate(problem, config, hardware, threads)
     copies = weight_copies(program, hardware) if cold_weights else 1
-    sizes = {
-        "x": int(np.prod(problem.input_shape)),
-        "w": copies * aligned(program.weight_bytes),
-        "c": program.constant_words,
-        "r": int(np.prod(problem.output_shape)) if problem.residual else 1,
-        "y": int(np.prod(problem.output_shape)),
-        "ws": program.workspace_bytes,
-    }
-    module = compile_module(standalone_module(program, sizes, _storage(problem), copies), hardware)
+    sizes = argument_sizes(problem, program, copies)
+    module = compile_module(standalone_module(program, sizes, storage(problem), copies), hardware)
     return Candidate(problem, program, module, resource_report(module, program), copies)

@@ -7,9 +7,12 @@ import numpy as np
 from mmasched.errors import BadInput
 from mmasched.hardware import Target, hardware, runs_here
 from mmasched.measure.affinity import check_threads
+from mmasched.measure.emulated import EmulatedRunner, covers
+from mmasched.measure.emulation.base import JOB_MODULE as CROSS_JOB_MODULE
 from mmasched.measure.limits import Limits
 from mmasched.measure.local import JOB_MODULE, LocalRunner
 from mmasched.measure.outcome import Outcome
+from mmasched.measure.runner import Runner
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 
@@ -34,8 +37,10 @@ def verify(problem: Conv2d, target: str | Target = "native", config: Config | No
     from mmasched.templates import space_for
 
     chip = hardware(target)
-    kind = "measured" if runs_here(chip.target) else "emulated"
-    threads = check_threads(None)
+    here = runs_here(chip.target)
+    crossed = not here and covers(chip)
+    kind = "measured" if here else "emulated"
+    threads = 1 if crossed else check_threads(None)
     space = space_for(problem, chip, threads)
     if config is None:
         config = space.sample(np.random.default_rng(seed))
@@ -43,8 +48,12 @@ def verify(problem: Conv2d, target: str | Target = "native", config: Config | No
     if violated:
         detail = f"the config breaks {', '.join(violated)}"
         return Outcome("constraint", config, problem, detail, kind, threads=threads, target=str(chip.target))
-    runner = LocalRunner(
-        chip, threads, seed=seed, measure=False, thorough=True, kind=kind, limits=LIMITS, job_module=JOB_MODULE
-    )
+    runner: Runner
+    if crossed:
+        runner = EmulatedRunner(chip, threads, seed=seed, thorough=True, limits=LIMITS, job_module=CROSS_JOB_MODULE)
+    else:
+        runner = LocalRunner(
+            chip, threads, seed=seed, measure=False, thorough=True, kind=kind, limits=LIMITS, job_module=JOB_MODULE
+        )
     with runner:
         return runner.run(problem, [config])[0]

@@ -26,6 +26,7 @@ class Program:
     weight_bytes, constant_words: sizes of the packed operands. pack_weights: OHWI weights to flat int8.
     pack_constants: (weights, bias) to flat int32 (biases, scales, parameters).
     workspace_bytes: scratch memory that the kernel needs, 64-byte aligned.
+    required: mnemonics without which the code is not what the template meant to write, for the build's lint.
     """
 
     make_phases: Callable[[], tuple[tirx.PrimFunc, ...]]
@@ -36,6 +37,7 @@ class Program:
     constant_words: int
     pack_weights: Callable[[np.ndarray], np.ndarray]
     pack_constants: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+    required: tuple[str, ...] = ()
 
     @cached_property
     def phases(self) -> tuple[tirx.PrimFunc, ...]:
