@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from mmasched.log.record import ConfigKey, Record, parse_time
@@ -9,6 +10,9 @@ from mmasched.log.record import ConfigKey, Record, parse_time
 UNCONFIRMED_MARGIN = 0.03
 """How much faster a single pass must be to displace a confirmed time: below this it is timing noise, and the
 lowest of many noisy times is low by luck."""
+
+MODELLED_TIE = 0.15
+"""How far apart two modelled costs must be to mean anything: a cost model of a core without its caches is no finer."""
 
 
 def matching(
@@ -47,17 +51,28 @@ def standing(records: Iterable[Record]) -> dict[ConfigKey, Record]:
 def best_record(records: Iterable[Record]) -> Record | None:
     """The winner among records of one problem, target, chip and thread count, or None when none is correct and priced.
 
-    Lowest cost wins, with two exceptions: a modelled cost never beats a measured one, and a time from a single pass
-    beats a confirmed one only by more than ``UNCONFIRMED_MARGIN``.
+    Lowest cost wins, with three exceptions: a modelled cost never beats a measured one, a time from a single pass
+    beats a confirmed one only by more than ``UNCONFIRMED_MARGIN``, and modelled costs within ``MODELLED_TIE`` of the
+    lowest are ties, which the number of executed instructions decides, then the bytes moved, then the cost after all.
     """
     believed = [record for record in standing(records).values() if record.ok and record.cost is not None]
-    for kind in ("measured", "modelled"):
-        candidates = [record for record in believed if record.kind == kind]
-        if candidates:
-            return min(candidates, key=_handicapped)
-    return None
+    measured = [record for record in believed if record.kind == "measured"]
+    if measured:
+        return min(measured, key=_handicapped)
+    modelled = [record for record in believed if record.kind == "modelled"]
+    if not modelled:
+        return None
+    limit = min(record.cost for record in modelled if record.cost is not None) * (1 + MODELLED_TIE)
+    return min((record for record in modelled if record.cost <= limit), key=_tie_break)
 
 
 def _handicapped(record: Record) -> float:
     assert record.cost is not None
-    return record.cost if record.confirmed or record.kind == "modelled" else record.cost * (1 + UNCONFIRMED_MARGIN)
+    return record.cost if record.confirmed else record.cost * (1 + UNCONFIRMED_MARGIN)
+
+
+def _tie_break(record: Record) -> tuple[float, float, float]:
+    counted = (record.resources.get(name) for name in ("executed", "bytes_moved"))
+    # A record without counts, of another model, loses every tie.
+    instructions, moved = (float(value) if isinstance(value, (int, float)) else math.inf for value in counted)
+    return instructions, moved, record.cost or 0.0

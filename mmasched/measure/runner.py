@@ -42,6 +42,10 @@ class Runner(ABC):
         """The part of the space that this runner can try; all of it unless a runner says otherwise."""
         return space
 
+    def remarks(self, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+        """Sentences for the user about what the costs of one problem's outcomes leave out; none unless a runner has."""
+        return ()
+
     def note_best(self, problem: Conv2d, cost: float) -> None:  # noqa: B027
         """Tells the runner a cost that is known for the problem, so that it may drop much slower candidates early."""
 

@@ -209,10 +209,12 @@ class Session:
         machine = self.subject.machine
         same = matching(self.journal.records, self.subject.problem.key, machine.target)
         elsewhere = sorted({record.chip for record in same} - {machine.chip})
+        known = [to_outcome(record, self.subject.problem) for record in self._records]
+        own = (*self.subject.notes(), *self.runner.remarks(known))
         if not elsewhere:
-            return self.subject.notes()
+            return own
         return (
-            *self.subject.notes(),
+            *own,
             f"records of {', '.join(elsewhere)} in the log were left aside: this is {machine.chip}, "
             "and times of one chip say nothing about another",
         )

@@ -61,3 +61,19 @@ def test_the_newest_confirmation_counts():
         )
         == 2
     )
+
+
+def modelled(tile, cost, **counts):
+    return record(tile, cost, kind="modelled", resources=counts)
+
+
+def test_modelled_costs_close_together_are_ties():
+    fast = modelled(1, 100.0, executed=50, bytes_moved=9)
+    lean = modelled(2, 114.0, executed=40, bytes_moved=9)
+    assert winner(fast, lean) == 2
+    assert winner(fast, modelled(2, 116.0, executed=40, bytes_moved=9)) == 1  # Beyond 15% the cost decides.
+    assert winner(fast, modelled(2, 114.0, executed=50, bytes_moved=8)) == 2
+    assert winner(fast, modelled(2, 99.0, executed=50, bytes_moved=9)) == 2
+    # A tie is with the cheapest, not with whoever is nearest.
+    assert winner(fast, lean, modelled(3, 130.0, executed=1, bytes_moved=1)) == 2
+    assert winner(modelled(1, 100.0), lean) == 2

@@ -16,6 +16,7 @@ from mmasched.build import BuildError, ConstraintError
 from mmasched.build.cross import CrossBinary, cross_compile
 from mmasched.build.lint import beyond_tier, hot_loop, lint
 from mmasched.measure.compare import mismatch
+from mmasched.measure.emulation import price as pricing
 from mmasched.measure.emulation import qemu
 from mmasched.measure.operands import operand_sets
 
@@ -97,9 +98,9 @@ def _compare(sets: list[Any], outputs: list[np.ndarray], result: dict[str, Any])
 def _price(
     job: dict[str, Any], binary: CrossBinary, core: qemu.Core, case: Any, folder: Path, result: dict[str, Any]
 ) -> None:
-    from mmasched.measure.emulation.price import price
-
-    priced = price(binary, job["hardware"], core, case.operands, folder, job["seconds"])
+    priced = pricing.price_counts(
+        pricing.count(binary, job["hardware"], core, case.operands, folder, job["seconds"]), job["hardware"]
+    )
     result["cost"] = priced.cycles
     result["times"] = [priced.cycles]
-    result["resources"] = {**result["resources"], **priced.resources()}
+    result["resources"] = {**result["resources"], **pricing.record(binary, priced)}

@@ -1,0 +1,72 @@
+"""What a worker does to verify candidates under emulation. Runs in a worker process, see measure.worker_main."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mmasched.measure.cuda.emulate import Emulate, complaint, passes
+from mmasched.problem import Conv2d
+from mmasched.space import Config
+
+ReportPhase = Callable[..., None]
+
+
+def prepare() -> None:
+    """Imports the code generator, so that no candidate pays for it."""
+    import mmasched.build.cuda  # noqa: F401
+
+
+def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
+    """Generates one candidate's source and emulates it on every pass.
+
+    job: problem (the one to emulate), config, hardware, seed.
+    """
+    from mmasched.cudaemu import EmulationError, emulate
+
+    return verified(job["problem"], job["config"], job["hardware"], job["seed"], report_phase, emulate, EmulationError)
+
+
+def verified(
+    problem: Conv2d,
+    config: Config,
+    hardware: Any,
+    seed: int,
+    report_phase: ReportPhase,
+    emulate: Emulate,
+    failure: type[Exception],
+) -> dict[str, Any]:
+    """The result of a job. `failure` is what `emulate` raises when a candidate does what it must not."""
+    from mmasched.build import BuildError
+    from mmasched.build.cuda import cuda_source
+    from mmasched.templates import generate, space_for
+
+    report_phase("build")
+    result: dict[str, Any] = {"status": "correct", "detail": "", "resources": {}, "verify_seconds": 0.0}
+    start = time.perf_counter()
+    try:
+        broken = space_for(problem, hardware).violated(config)
+        if broken:
+            return {**result, "status": "constraint", "detail": f"the config breaks {', '.join(broken)}"}
+        program = generate(problem, config, hardware)
+        source = cuda_source(program, hardware)
+    except BuildError as error:
+        result.update(status="build_error", detail=str(error))
+        return result
+    finally:
+        result["build_seconds"] = time.perf_counter() - start
+    report_phase("reference")
+    cases = passes(problem, seed)
+    report_phase("verify")
+    start = time.perf_counter()
+    try:
+        found = complaint(program, source, hardware.target.chip, cases, emulate)
+        if found:
+            result.update(status="wrong_result", detail=found)
+    except BuildError as error:
+        result.update(status="build_error", detail=str(error))
+    except failure as error:
+        result.update(status="run_error", detail=f"{type(error).__name__}: {error}")
+    result["verify_seconds"] = time.perf_counter() - start
+    return result

@@ -1,0 +1,145 @@
+"""A smaller problem for the same config, on which every path of its code runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from mmasched.errors import MmaschedError
+from mmasched.problem import Conv2d
+from mmasched.space import Config
+
+LIMIT = 300_000_000
+OUTPUT_EDGES = (3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 17, 20, 25, 28, 35, 56, 71)
+
+
+def shrunken(problem: Conv2d, config: Config, hardware: Any, limit: int = LIMIT) -> Conv2d:
+    """The problem itself up to `limit` multiply-accumulates, else the largest smaller one that runs the same code.
+
+    Kernel, stride, dilation, padding, groups and operand types stay; batch, image and channels shrink. The config must
+    be valid for it, and its `paths` those of the problem. Where there is none within the limit, it is the smallest one
+    beyond it, or the problem itself.
+    """
+    if problem.macs <= limit:
+        return problem
+    wanted = paths(problem, config, hardware)
+    smaller = sorted(_smaller(problem, config, hardware), key=lambda one: one.macs)
+    fitting = [one for one in smaller if one.macs <= limit]
+    beyond = [one for one in smaller if limit < one.macs < problem.macs]
+    for one in (*reversed(fitting), *beyond):
+        if _same(one, config, hardware, wanted):
+            return one
+    return problem
+
+
+def paths(problem: Conv2d, config: Config, hardware: Any) -> tuple:
+    """What decides which code runs: tails of pixels and channels, alignment, how the reduction is cut, borders.
+
+    Counts are capped where more of the same adds nothing: two tiles along the channels, more slices than stages, one
+    band of tiles and the beginning of a second.
+    """
+    from mmasched.templates.cuda.family import plan_of
+
+    plan = plan_of(problem, config, hardware)
+    reduction, stages = plan.reduction, config["stages"]
+    if plan.halo:
+        rows, columns = plan.tile_shape
+        pixels = problem.out_height % rows == 0, problem.out_width % columns == 0
+    else:
+        pixels = plan.pixels % plan.block_m == 0, plan.pixels % 4
+    return (
+        pixels,
+        min(plan.m_tiles, 9 if config["raster"] == "bands" else 2),
+        plan.m_tiles % 8 == 0,
+        min(plan.n_tiles, 2),
+        plan.group_outputs % plan.block_n,
+        plan.direct,
+        reduction.channels % reduction.unit_values,
+        reduction.regular,
+        min(reduction.units, 2),
+        min(reduction.slices, stages + 2),
+        reduction.slices % stages,
+        min(plan.split_slices, stages + 1),
+        reduction.slices % plan.splits == 0,
+        plan.scale_blocks > 1,
+        plan.pattern_shape,
+        min(problem.batch, 2),
+    )
+
+
+def _same(problem: Conv2d, config: Config, hardware: Any, wanted: tuple) -> bool:
+    from mmasched.templates import space_for
+
+    if paths(problem, config, hardware) != wanted:
+        return False
+    try:
+        return not space_for(problem, hardware).violated(config)
+    except MmaschedError:
+        return False
+
+
+def _smaller(problem: Conv2d, config: Config, hardware: Any) -> Iterator[Conv2d]:
+    """Problems that differ from the given one in batch, image and channels alone."""
+    for batch, (height, width), outputs, inputs in itertools.product(
+        sorted({min(problem.batch, few) for few in (1, 2, 3, 4)}),
+        _images(problem),
+        _outputs(problem, config),
+        _inputs(problem, config, hardware),
+    ):
+        try:
+            yield _resized(problem, batch, height, width, inputs, outputs)
+        except MmaschedError:  # An image that the kernel does not fit, block scales that do not divide the channels.
+            continue
+
+
+def _images(problem: Conv2d) -> list[tuple[int, int]]:
+    """The image itself and those of smaller outputs: square, and one row and one column off."""
+    sizes = {(problem.height, problem.width)}
+    for rows in OUTPUT_EDGES:
+        for columns in (rows, rows + 1, rows + 3):
+            height, width = (_reach(problem, axis, edge) for axis, edge in enumerate((rows, columns)))
+            if 0 < height <= problem.height and 0 < width <= problem.width:
+                sizes.add((height, width))
+    return sorted(sizes)
+
+
+def _reach(problem: Conv2d, axis: int, edge: int) -> int:
+    """The size of the input for so many outputs along an axis."""
+    pads = problem.padding[axis] + problem.padding[axis + 2]
+    return (edge - 1) * problem.stride[axis] + problem.kernel_extent[axis] - pads
+
+
+def _outputs(problem: Conv2d, config: Config) -> list[int]:
+    """Output channels with the same remainder of a tile: all, or one or two tiles of them."""
+    tile = config["warps_n"] * config["warp_n"]
+    group = problem.out_channels // problem.groups
+    fewer = {count * tile + group % tile for count in (0, 1, 2)}
+    return sorted(problem.groups * count for count in fewer | {group} if 0 < count <= group)
+
+
+def _inputs(problem: Conv2d, config: Config, hardware: Any) -> list[int]:
+    """Input channels with the same remainder of a slice: all, or some slices of them."""
+    from mmasched.templates.cuda.family import plan_of
+
+    reduction = plan_of(problem, config, hardware).reduction
+    group = problem.in_channels // problem.groups
+    steps = {32, reduction.slice_values, problem.scale_block[1] if problem.scale_block else 32}
+    fewer = {count * step + group % step for step in steps for count in range(13)}
+    return sorted(problem.groups * count for count in fewer | {group} if 0 < count <= group)
+
+
+def _resized(problem: Conv2d, batch: int, height: int, width: int, inputs: int, outputs: int) -> Conv2d:
+    """The problem with other sizes; of its scales those that remain."""
+    requantize = problem.requantize
+    if requantize is not None and requantize.scale.ndim:
+        scale = requantize.scale
+        if problem.scale_block:
+            scale = scale[: outputs // problem.scale_block[0], : inputs // problem.scale_block[1]]
+        else:
+            scale = scale[:outputs]
+        requantize = replace(requantize, scale=scale)
+    return replace(
+        problem, batch=batch, height=height, width=width, in_channels=inputs, out_channels=outputs, requantize=requantize
+    )
