@@ -61,7 +61,11 @@ class SearchSpace(Space):
         return f"SearchSpace({self.template!r}, {self.width} knobs, {self.size} combinations)"
 
     def raw_rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        return rng.integers(self._sizes, size=(n, self.width), dtype=np.int16)
+        drawn = rng.integers([len(values) for values in self._open], size=(n, self.width), dtype=np.int16)
+        for column, values in enumerate(self._open):
+            if len(values) < self._sizes[column]:
+                drawn[:, column] = values[drawn[:, column]]
+        return drawn
 
     def valid_mask(self, rows: np.ndarray) -> np.ndarray:
         mask = np.zeros(len(rows), bool)
@@ -75,6 +79,19 @@ class SearchSpace(Space):
 
     def iter_rows(self) -> Iterator[np.ndarray]:
         return valid_combinations(self._sizes.tolist(), self._bound)
+
+    @cached_property
+    def _open(self) -> list[np.ndarray]:
+        """For each knob the indices that no constraint on it alone forbids: others need not be drawn to be rejected."""
+        allowed = [np.arange(size, dtype=np.int16) for size in self._sizes]
+        for c in self._bound:
+            if len(c.columns) == 1:
+                (column,) = c.columns
+                rows = np.zeros((len(allowed[column]), self.width), np.int16)
+                rows[:, column] = allowed[column]
+                kept = allowed[column][c.mask(rows)]
+                allowed[column] = kept if len(kept) else allowed[column]
+        return allowed
 
     @cached_property
     def _count(self) -> int:

@@ -24,6 +24,14 @@ def _family(hardware: Any) -> Any:
         from mmasched.templates.x86 import family
 
         return family
+    if name == "arm":
+        from mmasched.templates.arm import family
+
+        return family
+    if name == "cuda":
+        from mmasched.templates.cuda import family
+
+        return family
     raise Unsupported(f"there is no template for target {hardware.target}: use native or an x86/* target")
 
 
