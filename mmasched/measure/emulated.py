@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from mmasched.hardware import Hardware
 from mmasched.measure.emulation.base import EmulationRunner
-
-FAMILIES = ("arm",)
 
 
 class EmulatedRunner(EmulationRunner):
@@ -17,8 +14,3 @@ class EmulatedRunner(EmulationRunner):
     """
 
     kind = "emulated"
-
-
-def covers(hardware: Hardware) -> bool:
-    """True when there is an emulator for targets of this family, installed or not."""
-    return hardware.target.family in FAMILIES

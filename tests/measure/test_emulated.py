@@ -8,7 +8,7 @@ from mmasched.build.lint import beyond_tier
 from mmasched.errors import BadInput, Missing
 from mmasched.hardware import from_catalog
 from mmasched.measure import Limits, verify
-from mmasched.measure.emulated import EmulatedRunner, covers
+from mmasched.measure.emulated import EmulatedRunner
 from mmasched.measure.emulation import qemu
 from mmasched.measure.operands import operand_sets
 from mmasched.problem import Conv2d, Requantize
@@ -98,10 +98,7 @@ def test_an_invalid_config_is_not_built(runner):
 
 
 def test_verify_goes_under_emulation(emulator, naive, monkeypatch):
-    import importlib
-
-    module = importlib.import_module("mmasched.measure.verify")
-    monkeypatch.setattr(module, "CROSS_JOB_MODULE", "naive_cross_job")
+    monkeypatch.setattr("mmasched.measure.emulation.base.JOB_MODULE", "naive_cross_job")
     outcome = verify(PROBLEM, "arm/cortex-a53", config())
     assert (outcome.status, outcome.kind, outcome.cost) == ("correct", "emulated", None)
     assert verify(PROBLEM, "arm/cortex-a53", config("one_off")).status == "wrong_result"
@@ -138,7 +135,3 @@ def test_what_is_missing_is_named(monkeypatch, name, package):
     with pytest.raises(Missing, match=package):
         EmulatedRunner(A53)
     qemu.cores.cache_clear()
-
-
-def test_families():
-    assert covers(A53) and not covers(from_catalog("x86/avx2"))

@@ -41,7 +41,7 @@ class EmulationRunner(Runner):
         seed: int = 0,
         thorough: bool = False,
         limits: Limits | None = None,
-        job_module: str = JOB_MODULE,
+        job_module: str | None = None,
     ) -> None:
         cross_tool(hardware.target.family, "gcc")
         self.core = qemu.core_for(hardware)
@@ -58,7 +58,7 @@ class EmulationRunner(Runner):
             "folder": self._folder.name,
             "seconds": limits.verify * 0.9,
         }
-        self._worker = Worker(job_module, pick_cores(1), limits)
+        self._worker = Worker(job_module or JOB_MODULE, pick_cores(1), limits)
 
     def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: OnOutcome | None = None) -> list[Outcome]:
         """See Runner. Raises Missing when the worker can't start."""
