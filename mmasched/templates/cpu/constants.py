@@ -26,7 +26,9 @@ def channel_columns(plan: DensePlan) -> np.ndarray:
 
 
 def pack_weights(plan: DensePlan, weights: np.ndarray) -> np.ndarray:
-    """OHWI weights to int8 [groups, channel_tiles, steps, vectors, group / 4, lanes, 4] (flat), zeros where none are.
+    """OHWI weights to int8 [groups, channel_tiles, steps, vectors, group / run, lanes, run] (flat), padded with zeros.
+
+    run: `plan.lane_bytes`, how many products are added up in one lane.
 
     A weight minus its zero point that needs more than a signed byte is split into several terms (split_weights).
     """
@@ -42,7 +44,8 @@ def pack_weights(plan: DensePlan, weights: np.ndarray) -> np.ndarray:
         flat = np.concatenate([flat, np.zeros((1, flat.shape[1]), np.int8)])  # column -1 is a zero
         parts.append(flat[columns[:, None, None, None], index[None]])  # [columns, blocks, steps, group]
     stacked = np.stack(parts, axis=2)  # [columns, blocks, terms, steps, group]
-    stacked = stacked.reshape(*shape[:2], plan.vectors, plan.lanes, r.steps, plan.group // 4, 4)
+    run = plan.lane_bytes
+    stacked = stacked.reshape(*shape[:2], plan.vectors, plan.lanes, r.steps, plan.group // run, run)
     return np.ascontiguousarray(stacked.transpose(0, 1, 4, 2, 5, 3, 6)).reshape(-1)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tvm import tirx
+from tvm.tirx import IntImm
 
 from mmasched.templates.cpu.epilogue import Epilogue, Finish
 from mmasched.templates.cpu.geometry import IM2COL, PixelBlocks, Pixels, Plane, Reduction, weight_terms
@@ -32,6 +33,7 @@ class DensePlan:
     tile_blocks: int
     vectors: int
     matrix_tiles: bool  # im2col writes 16 x 64-byte tiles, as AMX loads them
+    lane_bytes: int = 4  # neighbouring bytes of a group whose products end up in one int32 lane
 
     @cached_property
     def reduction(self) -> Reduction:
@@ -111,6 +113,8 @@ class Tile:
     weights: Expr
     channel: Expr
     packed_channel: Expr
+    rows: list[Expr]
+    starts: list[Expr]
 
 
 class DenseKernel(ABC):
@@ -187,7 +191,7 @@ class DenseKernel(ABC):
                         yield at["m"], at["n"], g
 
     def _tile(self, m: Expr, n: Expr, g: Expr) -> Tile:
-        e, plan, p = self.e, self.plan, self.spec.problem
+        e, plan = self.e, self.plan
         blocks, pixels = plan.blocks, plan.blocks.pixels
         first = e.let(tirx.min(m * plan.tile_blocks, blocks.count - plan.tile_blocks), "block")
         sources, rows, starts = [], [], []
@@ -202,6 +206,19 @@ class DenseKernel(ABC):
         last = max(plan.group_channels - plan.tile_channels, 0)
         channel = e.let(g * plan.group_channels + tirx.min(n * plan.tile_channels, last), "channel")
         index = e.let(g * plan.channel_tiles + n, "column")
+
+        weights = e.let(index * (plan.reduction.steps * plan.step_bytes), "w_tile")
+        packed = e.let(index * plan.tile_channels, "packed")
+        return Tile(sources, self._pixel(rows, starts, channel), weights, channel, packed, rows, starts)
+
+    def finished_tile(self, rows: list[Expr], starts: list[Expr], channel: Expr, packed_channel: Expr) -> Tile:
+        """A tile that needs its output's addresses and constants only."""
+        none = IntImm("int32", 0)
+        return Tile([], self._pixel(rows, starts, channel), none, channel, packed_channel, rows, starts)
+
+    def _pixel(self, rows: list[Expr], starts: list[Expr], channel: Expr) -> Callable[[Plane, int, Expr | int], Expr]:
+        """A function from (plane, block, pixel of the block) to the offset of the tile's first channel there."""
+        e, p, pixels = self.e, self.spec.problem, self.plan.blocks.pixels
 
         def pixel(plane: Plane, j: int, i: Expr | int) -> Expr:
             at = starts[j] + i
@@ -220,8 +237,7 @@ class DenseKernel(ABC):
                 address = address + image * (plane.image - p.out_height * plane.row)
             return e.let(address, "dst")
 
-        weights = e.let(index * (plan.reduction.steps * plan.step_bytes), "w_tile")
-        return Tile(sources, pixel, weights, channel, e.let(index * plan.tile_channels, "packed"))
+        return pixel
 
     def _source(self, block: Expr, row: Expr, start: Expr, g: Expr) -> Expr:
         plan, spec, p = self.plan, self.spec, self.spec.problem

@@ -5,18 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from mmasched.problem import Conv2d
 from mmasched.space import constraint
-from mmasched.templates.cpu.geometry import DIRECT, IM2COL, PixelBlocks, Pixels, Reduction, weight_terms
-from mmasched.templates.cpu.spec import round_up
+from mmasched.templates.cpu import constraints as shared
+from mmasched.templates.cpu.constraints import Values, make_dense_constraints
+from mmasched.templates.cpu.geometry import DIRECT, IM2COL, Reduction, weight_terms
 from mmasched.templates.x86.amx import operand_registers
 from mmasched.templates.x86.site import Site
-
-Values = Mapping[str, Any]
-MAX_COPY_BYTES = 256 << 20  # an im2col matrix beyond this is never worth its memory
 
 
 @constraint("multiply")
@@ -62,15 +57,6 @@ def input_reachable(problem: Conv2d, values: Values, site: Site) -> bool:
     return any(problem.padding) or not direct
 
 
-@constraint("input")
-def copy_is_affordable(problem: Conv2d, values: Values, site: Site) -> bool:
-    """The im2col matrix stays within memory; AMX copies it in whole 64-byte cells."""
-    if values["input"] != IM2COL:
-        return True
-    rows = problem.batch * problem.out_height * problem.out_width * problem.groups
-    return rows * round_up(problem.reduction, 4) <= MAX_COPY_BYTES
-
-
 @constraint("tile_w", "tile_h", "vectors", "multiply")
 def accumulators_fit(problem: Conv2d, values: Values, site: Site) -> bool:
     """Accumulators, a vector of weights each and what the multiplication needs stay in registers."""
@@ -82,78 +68,16 @@ def accumulators_fit(problem: Conv2d, values: Values, site: Site) -> bool:
     )
 
 
-@constraint("vectors")
-def vectors_within_channels(problem: Conv2d, values: Values, site: Site) -> bool:
-    """A tile is not wider than the channels of a group."""
-    channels = problem.out_channels // problem.groups
-    return values["vectors"] * site.lanes <= round_up(channels, site.lanes)
-
-
-@constraint("input", "tile_w")
-def pixels_within_row(problem: Conv2d, values: Values, site: Site) -> bool:
-    """A pixel block is not longer than a row of pixels at an even distance."""
-    return values["tile_w"] <= Pixels(problem, values["input"]).length
-
-
 @constraint("tile_m", "vectors")
 def tiles_fit(problem: Conv2d, values: Values, site: Site) -> bool:
     """Accumulators and operands fit the eight tile registers."""
     return operand_registers(values["tile_m"], values["vectors"]) is not None
 
 
-ALL = 4096  # the value of a cache block that holds every tile
-
-
-def make_dense_constraints(pixel_knobs: tuple[str, ...]) -> dict[str, Any]:
-    """The constraints that read the tile's pixel knobs, whose names differ between the templates."""
-
-    def block_count(problem: Conv2d, values: Values) -> int:
-        pixels = Pixels(problem, values["input"])
-        return PixelBlocks(pixels, min(values.get("tile_w", 16), pixels.length)).count
-
-    @constraint("input", *pixel_knobs)
-    def blocks_within_output(problem: Conv2d, values: Values, site: Site) -> bool:
-        """A register tile has no more pixel blocks than the output."""
-        return values[pixel_knobs[-1]] <= block_count(problem, values)
-
-    @constraint("input", *pixel_knobs, "block_m")
-    def pixel_cache_blocks_distinct(problem: Conv2d, values: Values, site: Site) -> bool:
-        """A cache block that would hold every pixel tile is written as all."""
-        tiles = -(-block_count(problem, values) // values[pixel_knobs[-1]])
-        return values["block_m"] == ALL or values["block_m"] < tiles
-
-    return {f.__name__: f for f in (blocks_within_output, pixel_cache_blocks_distinct)}
-
-
-@constraint("vectors", "block_n")
-def channel_cache_blocks_distinct(problem: Conv2d, values: Values, site: Site) -> bool:
-    """A cache block that would hold every channel tile is written as all."""
-    tiles = -(-(problem.out_channels // problem.groups) // (values["vectors"] * site.lanes))
-    return values["block_n"] == ALL or values["block_n"] < tiles
-
-
-@constraint("block_m", "block_n", "block_order")
-def block_order_used(problem: Conv2d, values: Values, site: Site) -> bool:
-    """With a single cache block its order makes no difference."""
-    return not (values["block_m"] == ALL and values["block_n"] == ALL) or values["block_order"] == "mn"
-
-
-@constraint("block_m", "block_n", "tile_order")
-def tile_order_used(problem: Conv2d, values: Values, site: Site) -> bool:
-    """With a single tile per cache block its order makes no difference."""
-    return not (values["block_m"] == 1 and values["block_n"] == 1) or values["tile_order"] == "mn"
-
-
 @constraint("input", "unroll")
 def unroll_within_run(problem: Conv2d, values: Values, site: Site) -> bool:
     """No more steps are written out than a run has."""
     return values["unroll"] <= max(Reduction(problem, values["input"], 4, 1).run // 4, 1)
-
-
-@constraint("parallel")
-def parallel_axis_used(problem: Conv2d, values: Values, site: Site) -> bool:
-    """With one thread the axis makes no difference."""
-    return site.threads > 1 or values["parallel"] == "m"
 
 
 @constraint("lanes")
@@ -178,35 +102,23 @@ def input_reachable_depthwise(problem: Conv2d, values: Values, site: Site) -> bo
 
 
 @constraint("tile_h", "tile_w")
-def tile_within_output(problem: Conv2d, values: Values, site: Site) -> bool:
-    """A tile is not larger than the output."""
-    return values["tile_h"] <= problem.out_height and values["tile_w"] <= problem.out_width
-
-
-@constraint("tile_h", "tile_w")
 def depthwise_accumulators_fit(problem: Conv2d, values: Values, site: Site) -> bool:
     """Four accumulators per pixel; up to a quarter more than the registers is left for the search to judge."""
     return values["tile_h"] * values["tile_w"] * 4 <= max(site.registers * 3 // 4, 8)
 
 
-SHARED = {
+SHARED = shared.SHARED | {
     f.__name__: f
     for f in (
         multiply_available,
         multiply_exact,
         input_reachable,
-        copy_is_affordable,
-        vectors_within_channels,
-        channel_cache_blocks_distinct,
-        block_order_used,
-        tile_order_used,
         unroll_within_run,
-        parallel_axis_used,
     )  # fmt: skip
 }
 VECTOR = {
     **SHARED, **make_dense_constraints(("tile_w", "tile_h")),
-    "accumulators_fit": accumulators_fit, "pixels_within_row": pixels_within_row,
+    "accumulators_fit": accumulators_fit, "pixels_within_row": shared.pixels_within_row,
 }  # fmt: skip
 
 
@@ -229,8 +141,8 @@ DEPTHWISE = {
         lanes_available,
         channels_fill_chunk,
         input_reachable_depthwise,
-        tile_within_output,
+        shared.tile_within_output,
         depthwise_accumulators_fit,
-        parallel_axis_used,
+        shared.parallel_axis_used,
     )  # fmt: skip
 }

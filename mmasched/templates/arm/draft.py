@@ -1,0 +1,138 @@
+"""A draft of a config's running time from counting instructions, loads and cache traffic.
+
+Modelled cycles of one core that starts one vector instruction and one other a cycle (Cortex-A53 and A55 Software
+Optimization Guides); good for ranking before anything is measured and as features for the learned cost model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass
+
+from mmasched.problem import Conv2d
+from mmasched.space import Config
+from mmasched.templates.arm import drain
+from mmasched.templates.arm.programs import byte_plan, make_spec
+from mmasched.templates.arm.registry import SCHEMES
+from mmasched.templates.arm.site import Site
+from mmasched.templates.cpu.geometry import IM2COL
+from mmasched.templates.cpu.spec import KernelSpec
+
+L1_BYTES, L2_BYTES, MEMORY_BYTES = 16.0, 8.0, 2.0  # sustained bytes per cycle from each level
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Modelled cycles by cause, and shape figures that a learned model can use."""
+
+    compute: float
+    weights: float
+    inputs: float
+    copy: float
+    finish: float
+    waste: float  # computed over needed outputs
+    imbalance: float  # longest share over the average
+    tile: float  # accumulators per register tile
+    intensity: float  # products per loaded byte of a reduction step
+
+    @property
+    def cycles(self) -> float:
+        """The whole kernel on its slowest thread."""
+        return (max(self.compute, self.weights + self.inputs) + self.copy + self.finish) * self.imbalance
+
+    def features(self) -> list[float]:
+        """Logarithms, which trees split more evenly."""
+        return [math.log2(self.cycles), *(math.log2(1e-3 + v) for v in astuple(self))]
+
+
+def draft(problem: Conv2d, config: Config, site: Site) -> Draft:
+    """The draft of a valid config."""
+    return _bytes(make_spec(problem, config, site), site)
+
+
+def finish_cycles(outputs: float, problem: Conv2d) -> float:
+    """Requantizing and storing `outputs` results: instructions per 16 of them."""
+    return outputs / 16 * (22.0 + (24.0 if problem.residual else 0.0))
+
+
+def level(working_set: float, site: Site) -> float:
+    """Bytes per cycle from the cache level that holds a working set."""
+    if working_set < 0.7 * site.l1d:
+        return L1_BYTES
+    return L2_BYTES if working_set < 0.75 * site.l2 else MEMORY_BYTES
+
+
+def imbalance(tiles: int, threads: int) -> float:
+    """The longest share of equal tiles over the average."""
+    return math.ceil(tiles / threads) * threads / tiles
+
+
+def copy_cycles(spec: KernelSpec, rows: int, run: int) -> float:
+    """Rearranging the input."""
+    p = spec.problem
+    if not spec.copies_input:
+        return 0.0
+    if spec.mode != IM2COL:
+        return p.batch * p.height * p.width * p.in_channels / 8.0
+    taps = p.kernel[0] * p.kernel[1]
+    per_tap = max(run / taps / 16, 1.0)
+    return rows * p.groups * taps * (per_tap * 2 + 12)
+
+
+def _bytes(spec: KernelSpec, site: Site) -> Draft:
+    p, c = spec.problem, spec.config
+    plan, scheme = byte_plan(spec), SCHEMES[spec.config.template]
+    r, blocks = plan.reduction, plan.blocks
+    rows, vectors = blocks.size * plan.tile_blocks, plan.vectors
+    tiles = plan.pixel_tiles * plan.channel_tiles * p.groups
+    accumulators = rows * vectors
+    products = drain.product_range(drain.input_range(p, spec.input_bias), drain.byte_weight_range(p))
+    counts = drain.ladder(products, scheme.widths)
+    unroll = min(int(c["unroll"]), max(r.full_groups, 1))
+    # SMLAL: half a register of products; the others: a whole one.
+    multiply = accumulators * scheme.issues
+    drains = accumulators / min(counts[0], r.steps) if counts else 0.0
+    if counts and counts[0] >= unroll and counts[0] < r.groups_per_run:
+        drains += accumulators / min(counts[0], r.groups_per_run)  # the lanes are cleared again
+    lane = str(c["load"]) == "lane"
+    shifted = bool(spec.input_shift) and not spec.copies_input
+    vector = multiply + drains + (rows if lane and scheme.needs_repeat else 0)
+    vector += rows * (1 if shifted else 0) * (unroll and (1 / unroll if lane else 1))
+    weight_loads = scheme.weight_registers(vectors)
+    other = weight_loads + (rows / unroll if lane else 2 * rows) + 3 / unroll
+    need = accumulators + weight_loads + 2 + (accumulators if counts and counts[0] < 8 else 0)
+    spilled = max(need - site.registers, 0) * 2.0
+    step = max(vector, other, 4.0) + min(vector, other) * 0.15 + spilled
+    panels = {"n": r.steps * plan.step_bytes, "m": r.steps * scheme.group * rows}
+    distinct = panels["m"]
+    if spec.mode != IM2COL:
+        columns = blocks.size * p.stride[1] + p.kernel[1] - 1
+        distinct = min(distinct, plan.tile_blocks * p.kernel[0] * columns * p.in_channels // p.groups)
+    rates = _rates(c, {"n": panels["n"], "m": distinct}, {"m": plan.pixel_tiles, "n": plan.channel_tiles}, site)
+    share = 1.0 / spec.threads
+    outputs = tiles * rows * vectors * 4
+    runs = r.blocks * r.terms * r.taps[0] * r.taps[1]
+    axis = plan.pixel_tiles if c["parallel"] == "m" else plan.channel_tiles
+    return Draft(
+        compute=tiles * (r.steps * step + runs * (6.0 + rows) + 30.0) * share,
+        weights=tiles * panels["n"] / rates["n"] * share,
+        inputs=tiles * distinct / rates["m"] * share,
+        copy=copy_cycles(spec, blocks.pixels.length, r.run) * share,
+        finish=finish_cycles(outputs, p) * share,
+        waste=outputs / (p.batch * p.out_height * p.out_width * p.out_channels),
+        imbalance=imbalance(axis, spec.threads),
+        tile=accumulators,
+        intensity=rows * vectors / (rows + vectors),
+    )
+
+
+def _rates(config: Config, panels: dict[str, int], tiles: dict[str, int], site: Site) -> dict[str, float]:
+    """Bytes per cycle at which each axis' panels arrive: from the level that holds what passes between two uses."""
+    block = {axis: min(int(config[f"block_{axis}"]), tiles[axis]) for axis in "mn"}
+    outer, inner = str(config["tile_order"])
+    turn = block[inner] * panels[inner] + panels[outer]
+    both = panels["m"] + panels["n"]
+    rates = {outer: level(both if block[inner] > 1 else turn, site), inner: level(turn, site)}
+    if block[outer] == 1:
+        rates[inner] = level(tiles[inner] * panels[inner] + panels[outer], site)
+    return rates

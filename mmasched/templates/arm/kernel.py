@@ -1,0 +1,259 @@
+"""The register tile of the schemes that multiply bytes: rows x columns of accumulators, drained to wide lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tvm import tirx
+
+from mmasched.templates.arm import drain
+from mmasched.templates.arm.isa import add_pairs, repeat, whole
+from mmasched.templates.arm.schemes import Scheme
+from mmasched.templates.cpu.dense import DensePlan, Tile
+from mmasched.templates.cpu.geometry import IM2COL, Plane
+from mmasched.templates.cpu.register_tile import Pixel, RegisterTileKernel
+from mmasched.templates.emitter import Expr, const, load, reinterpret, shuffle, splat
+
+Registers = list[list[tirx.Var]]
+WORD = {2: "int16", 4: "int32", 8: "int64"}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """When each level of a scheme's lanes is drained within the loops over the reduction.
+
+    sizes: steps of one turn of the loops, innermost first. held[level]: the outermost loop whose whole turn the level
+    takes up without a drain; -1 where even the innermost is too long, and it is cut into chunks of `chunk` steps.
+    """
+
+    sizes: tuple[int, ...]
+    capacities: tuple[int, ...]
+
+    @cached_property
+    def held(self) -> tuple[int, ...]:
+        """Loop after which each level is drained."""
+        return tuple(max((d for d, size in enumerate(self.sizes) if size <= c), default=-1) for c in self.capacities)
+
+    def chunk(self, steps: int, unroll: int) -> int:
+        """Steps between drains of the narrowest level within `steps`, as even as can be, whole unrolled bodies."""
+        limit = self.capacities[0]
+        if limit < unroll:
+            return limit
+        limit -= limit % unroll
+        count = -(-steps // limit)
+        return min(-(-steps // (count * unroll)) * unroll, limit)
+
+
+class ByteKernel(RegisterTileKernel):
+    """Emits the compute phase of a scheme."""
+
+    def __init__(self, plan: DensePlan, scheme: Scheme, products: drain.Range):
+        super().__init__(plan)
+        self.scheme = scheme
+        r = plan.reduction
+        run = r.groups_per_run
+        sizes = (run, run * r.taps[1], run * r.taps[1] * r.taps[0], run * r.taps[1] * r.taps[0] * r.terms)
+        self.chain = Chain(sizes, tuple(drain.ladder(products, scheme.widths)))
+        self.unroll = min(int(self.spec.config["unroll"]), max(r.full_groups, 1))
+
+    # ---- accumulators
+
+    def accumulate(self, tile: Tile, pixels: Sequence[Pixel], block: Expr | int) -> list[list[Expr]]:
+        """Bias plus products of one scale block."""
+        e, scheme = self.e, self.scheme
+        start = scheme.initial(self.biases(tile, block))
+        rows = len(pixels) // scheme.pixels_per_row
+        self.wide = [[e.register("int32", 4) for _ in start] for _ in range(rows)]
+        for row in self.wide:
+            for register, bias in zip(row, start, strict=True):
+                e.store(register, 0, bias)
+        self.narrow = [self._level(level) for level in range(len(scheme.widths))]
+        self._reduce(tile, pixels, block)
+        values = [[load(register, 0, "int32x4") for register in row] for row in self.wide]
+        return scheme.collect(values)
+
+    def _level(self, level: int) -> Registers | None:
+        """Registers of a narrow level, zeroed; None where its sums live only from one statement to the next."""
+        held = self.chain.held
+        if level == 0 and held[0] < 0 and self.chain.capacities[0] <= self.unroll:
+            return None
+        if level > 0 and held[level] == held[level - 1]:
+            return None
+        bits = self.scheme.widths[level]
+        table = [[self.e.register(f"int{bits}", 128 // bits, "narrow") for _ in row] for row in self.wide]
+        self._clear(table)
+        return table
+
+    def _clear(self, table: Registers) -> None:
+        for row in table:
+            for register in row:
+                self.e.store(register, 0, splat(const(0, str(register.dtype)), 128 // _bits(register)))
+
+    def _drain_after(self, loop: int) -> None:
+        """Drain every level that holds no more than the turn of a loop that has just ended."""
+        levels = [level for level, held in enumerate(self.chain.held) if held == loop]
+        if not levels or self.narrow[levels[0]] is None:
+            return
+        table = self.narrow[levels[0]]
+        for i, row in enumerate(table):
+            for j, register in enumerate(row):
+                self._drain(levels[0], i, j, load(register, 0, _vector(register)))
+        if loop < len(self.chain.sizes) - 1:
+            self._clear(table)
+
+    def _drain(self, level: int, i: int, j: int, value: Expr) -> None:
+        """Add a sum of level `level` to the next level that is kept in registers."""
+        last = len(self.scheme.widths) - 1
+        while level < last and self.narrow[level + 1] is None:
+            value = add_pairs(None, value)
+            level += 1
+        upper = self.wide[i][j] if level == last else self.narrow[level + 1][i][j]
+        self.e.store(upper, 0, add_pairs(load(upper, 0, _vector(upper)), value))
+
+    # ---- loops
+
+    def _reduce(self, tile: Tile, pixels: Sequence[Pixel], block: Expr | int) -> None:
+        e, plan, r, p = self.e, self.plan, self.plan.reduction, self.spec.problem
+        plane = self.spec.source if self.spec.mode != IM2COL else Plane(0, 0, 0)
+        with e.loop(r.terms, "term") as term:
+            with e.loop(r.taps[0], "kh") as kh:
+                with e.loop(r.taps[1], "kw") as kw:
+                    tap = kh * (p.dilation[0] * plane.row) + kw * (p.dilation[1] * plane.pixel)
+                    offset = e.let(tap + block * r.channels, "k")
+                    step = (((block * r.terms + term) * r.taps[0] + kh) * r.taps[1] + kw) * r.groups_per_run
+                    weights = e.let(tile.weights + step * plan.step_bytes, "w")
+                    sources = [e.let(tile.sources[j] + offset + i * self.pixel_step, "a") for j, i in pixels]
+                    self._run(sources, weights)
+                    self._drain_after(0)
+                self._drain_after(1)
+            self._drain_after(2)
+        self._drain_after(3)
+
+    def _run(self, sources: Sequence[Expr], weights: Expr) -> None:
+        """The steps of one run."""
+        r, u = self.plan.reduction, self.unroll
+        whole = r.full_groups // u * u
+        rest = [(j * r.group, j) for j in range(whole, r.full_groups)]
+        if r.tail_offset is not None:
+            rest.append((r.tail_offset, r.full_groups))
+        if not self.chain.held or self.chain.held[0] >= 0:
+            self._loop(sources, weights, 0, whole)
+            self._body(sources, weights, rest)
+            return
+        if self._short_lived:
+            self._loop(sources, weights, 0, whole)
+            self._body(sources, weights, rest)
+            return
+        chunk = self.chain.chunk(whole, u) if whole else 0
+        chunks = whole // chunk if chunk else 0
+        with self.e.loop(chunks, "chunk") as c:
+            first = self.e.let(c * chunk, "first")
+            self._loop(sources, weights, first, chunk)
+            self._drain_chunk()
+        left = whole - chunks * chunk
+        self._loop(sources, weights, chunks * chunk, left)
+        if left + len(rest) > self.chain.capacities[0]:
+            self._drain_chunk()
+            left = 0
+        self._body(sources, weights, rest)
+        if left + len(rest):
+            self._drain_chunk()
+
+    def _drain_chunk(self) -> None:
+        """Drain the levels that do not hold a whole run."""
+        self._drain_after(-1)
+
+    def _loop(self, sources: Sequence[Expr], weights: Expr, first: Expr | int, count: int) -> None:
+        r, u = self.plan.reduction, self.unroll
+        if not count:
+            return
+        with self.e.loop(count // u, "kg") as kg:
+            steps = []
+            for i in range(u):
+                j = first + kg * u + i
+                steps.append((j * r.group, j))
+            self._body(sources, weights, steps, contiguous=True)
+
+    # ---- steps
+
+    def _body(self, sources: Sequence[Expr], weights: Expr, steps: Sequence[tuple[Expr | int, Expr | int]], *,
+              contiguous: bool = False) -> None:  # fmt: skip
+        """Steps (source offset, number) written out, row by row so that few activations are live."""
+        if not steps:
+            return
+        # Sums that are kept take up one step after the other; short-lived ones take up all they can hold at once.
+        limit = self.chain.capacities[0] if self._short_lived else 1
+        in_lanes = contiguous and str(self.spec.config["load"]) == "lane" and len(steps) * self.scheme.group == 16
+        words = [self._words(source + steps[0][0]) for source in sources] if in_lanes else None
+        for first in range(0, len(steps), limit):
+            part = steps[first : first + limit]
+            columns = [self._weights(weights + number * self.plan.step_bytes) for _, number in part]
+            for i in range(len(self.wide)):
+                rows = []
+                for k, (offset, _) in enumerate(part):
+                    pixels = range(i * self.scheme.pixels_per_row, (i + 1) * self.scheme.pixels_per_row)
+                    if words is None:
+                        values = [self._load(sources[q] + offset) for q in pixels]
+                    else:
+                        values = [self._lane(words[q], first + k) for q in pixels]
+                    rows.append(self.e.let(self.scheme.activation(values), "row"))
+                self._multiply_row(i, rows, columns)
+
+    def _multiply_row(self, i: int, rows: Sequence[Expr], columns: Sequence[Sequence[Expr]]) -> None:
+        """Multiply a row operand of each step into its accumulators."""
+        for j, wide in enumerate(self.wide[i]):
+            register = self.narrow[0][i][j] if self.narrow and not self._short_lived else wide
+            total = None if self._short_lived else load(register, 0, _vector(register))
+            for a, b in zip(rows, columns, strict=True):
+                total = self.scheme.multiply(total, a, b[j], j)
+            if self._short_lived:
+                self._drain(0, i, j, total)
+            else:
+                self.e.store(register, 0, total)
+
+    @property
+    def _short_lived(self) -> bool:
+        """Whether the narrowest sums live only from one statement to the next."""
+        return bool(self.narrow) and self.narrow[0] is None
+
+    def _weights(self, at: Expr) -> list[Expr]:
+        e = self.e
+
+        def load_weights(offset: int, size: int) -> Expr:
+            return e.let(load(self.w, at + offset, f"int8x{size}"), "b")
+
+        return self.scheme.weights(load_weights, self.plan.vectors)
+
+    def _shifted(self, value: Expr) -> Expr:
+        shift = self.spec.input_shift
+        if shift and not self.spec.copies_input:
+            value = value + splat(const((shift + 128) % 256 - 128, "int8"), value.ty.dtype.lanes)
+        return value
+
+    def _load(self, at: Expr) -> Expr:
+        """The group at an address, in all lanes."""
+        group = self.scheme.group
+        word = reinterpret(WORD[group], load(self.x, at, f"uint8x{group}"))
+        value = self._shifted(repeat(word, "int8x16", 16 // group))
+        return whole(value) if self.scheme.needs_repeat else value
+
+    def _words(self, at: Expr) -> Expr:
+        """16 bytes of a pixel."""
+        group = self.scheme.group
+        value = self._shifted(reinterpret("int8x16", load(self.x, at, "uint8x16")))
+        return self.e.let(reinterpret(f"{WORD[group]}x{16 // group}", value), "words")
+
+    def _lane(self, words: Expr, lane: int) -> Expr:
+        """One group of 16 bytes in all lanes."""
+        value = repeat(shuffle([words], [lane]), "int8x16", 16 // self.scheme.group)
+        return whole(value) if self.scheme.needs_repeat else value
+
+
+def _bits(register: tirx.Var) -> int:
+    return int(str(register.dtype).removeprefix("int"))
+
+
+def _vector(register: tirx.Var) -> str:
+    return f"int{_bits(register)}x{128 // _bits(register)}"

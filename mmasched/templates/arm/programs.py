@@ -1,0 +1,59 @@
+"""From a config to the phases of an Arm kernel."""
+
+from __future__ import annotations
+
+from tvm import tirx
+
+from mmasched.problem import Conv2d
+from mmasched.space import Config
+from mmasched.templates.arm import drain
+from mmasched.templates.arm.isa import Isa
+from mmasched.templates.arm.kernel import ByteKernel
+from mmasched.templates.arm.registry import SCHEMES
+from mmasched.templates.arm.site import Site
+from mmasched.templates.cpu.constants import PARAMETER_WORDS, pack_constants, pack_weights
+from mmasched.templates.cpu.dense import DensePlan
+from mmasched.templates.cpu.epilogue import identity
+from mmasched.templates.cpu.spec import KernelSpec, Placement
+from mmasched.templates.cpu.stage import build_stage
+from mmasched.templates.program import Program
+
+
+def make_spec(problem: Conv2d, config: Config, site: Site, placement: Placement | None = None) -> KernelSpec:
+    """What to generate for a config on a chip."""
+    return KernelSpec(problem, config, Isa(), site.threads, placement or Placement())
+
+
+def generate_program(spec: KernelSpec) -> Program:
+    """The phases of a kernel."""
+    return byte_program(spec)
+
+
+def byte_plan(spec: KernelSpec) -> DensePlan:
+    """Tiles and buffers of a scheme that multiplies bytes."""
+    c, group = spec.config, SCHEMES[spec.config.template].group
+    return DensePlan(spec, group, int(c["tile_w"]), int(c["tile_h"]), int(c["vectors"]), False, group)
+
+
+def byte_program(spec: KernelSpec) -> Program:
+    """The stage that rearranges the input, if there is one, and the computation."""
+    p, scheme, plan = spec.problem, SCHEMES[spec.config.template], byte_plan(spec)
+    products = drain.product_range(drain.input_range(p, spec.input_bias), drain.byte_weight_range(p))
+
+    def phases() -> tuple[tirx.PrimFunc, ...]:
+        compute = ByteKernel(plan, scheme, products).build()
+        return (build_stage(plan), compute) if spec.copies_input else (compute,)
+
+    blocks = plan.reduction.blocks
+    several = plan.reduction.full_groups > 1 and all(count > 1 for count in drain.ladder(products, scheme.widths))
+    return Program(
+        phases,
+        identity(spec, blocks),
+        spec.threads,
+        plan.input_bytes + 64,
+        p.groups * plan.channel_tiles * plan.reduction.steps * plan.step_bytes,
+        2 * blocks * plan.packed_channels + PARAMETER_WORDS,
+        lambda weights: pack_weights(plan, weights),
+        lambda weights, bias: pack_constants(plan, weights, bias),
+        scheme.required + ((scheme.accumulate,) if several and scheme.accumulate else ()),
+    )

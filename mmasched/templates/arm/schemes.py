@@ -1,0 +1,53 @@
+"""How bytes are multiplied and added up: one Scheme per instruction, with the chain of lanes it accumulates in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from mmasched.templates.emitter import Expr
+
+LoadWeights = Callable[[int, int], Expr]
+"""(offset into a step, bytes) to an int8 vector."""
+
+
+class Scheme(ABC):
+    """One way to multiply signed bytes of activations and weights.
+
+    A register tile is a matrix of accumulators, `rows` of activations by `columns` of weights. `group` bytes of the
+    reduction are multiplied in a step; `widths` are the lanes below 32 bits in which products are added up first.
+    """
+
+    group: ClassVar[int]
+    widths: ClassVar[tuple[int, ...]]
+    feature: ClassVar[str] = "neon"
+    required: ClassVar[tuple[str, ...]] = ()  # mnemonics that the code must have
+    accumulate: ClassVar[str] = ""  # the one that it must have where narrow lanes take up more than one product
+    pixels_per_row: ClassVar[int] = 1
+    issues: ClassVar[float] = 1.0  # multiplications per accumulator and step
+    needs_repeat: ClassVar[bool] = True  # a lane has to be repeated over a register before it is multiplied
+
+    def weight_registers(self, vectors: int) -> int:
+        """Registers that the weights of a step take, for `vectors` vectors of 4 channels."""
+        return -(-vectors * self.group // 4)
+
+    @abstractmethod
+    def weights(self, load: LoadWeights, vectors: int) -> list[Expr]:
+        """The weight operands of a step, one per column."""
+
+    @abstractmethod
+    def multiply(self, total: Expr | None, a: Expr, b: Expr, column: int) -> Expr:
+        """total + products in the narrowest lanes; without a total the products alone."""
+
+    def activation(self, pixels: Sequence[Expr]) -> Expr:
+        """A row operand from its pixels' groups of bytes, each repeated over a register."""
+        return pixels[0]
+
+    def initial(self, biases: Sequence[Expr]) -> list[Expr]:
+        """int32 start values of a row's columns."""
+        return list(biases)
+
+    def collect(self, table: Sequence[Sequence[Expr]]) -> list[list[Expr]]:
+        """int32 vectors [pixel][vector] of 4 channels each, from the accumulators [row][column]."""
+        return [list(row) for row in table]

@@ -1,0 +1,60 @@
+"""Every scheme under emulation: exact at the derived drain interval, wrong with one accumulation more."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from emulate import check, outputs
+
+from mmasched.problem import Conv2d, reference, worst_case_operands
+from mmasched.space import Config
+from mmasched.templates.arm import drain
+from mmasched.templates.arm.registry import SCHEMES
+
+TARGETS = {"neon_sdot": "arm/cortex-a76", "neon_smmla": "arm/generic-i8mm"}
+
+
+def config(template: str, **knobs) -> Config:
+    values = {
+        "input": "direct", "load": "repeat", "tile_w": 2, "tile_h": 1, "vectors": 2, "unroll": 1, "block_m": 4096,
+        "block_n": 4096, "block_order": "mn", "tile_order": "mn", "parallel": "m",
+    }  # fmt: skip
+    return Config(template, values | knobs)
+
+
+def problem_of(bits: int, channels: int, weight_range=None) -> Conv2d:
+    return Conv2d(1, 2, 4, channels, 8, 1, input_bits=bits, weight_bits=bits, input_signed=True, output_bits=32,
+                  weight_range=weight_range)  # fmt: skip
+
+
+@pytest.mark.parametrize("template", SCHEMES)
+@pytest.mark.parametrize("load", ["repeat", "lane"])
+def test_worst_cases_are_exact(template: str, load: str) -> None:
+    unroll = 16 // SCHEMES[template].group if load == "lane" else 1
+    bits = 2 if template == "neon_mla" else 8
+    check(problem_of(bits, 80), config(template, load=load, unroll=unroll), TARGETS.get(template, "arm/cortex-a53"))
+
+
+@pytest.mark.parametrize(
+    "template, bits, weight_range",
+    [("neon_smlal", 8, (-127, 127)), ("neon_smlal", 7, None), ("neon_smlal", 6, None), ("neon_smlal", 4, None),
+     ("neon_mla", 2, None), ("neon_mla", 3, None)],
+)  # fmt: skip
+def test_the_interval_is_tight(monkeypatch, template: str, bits: int, weight_range) -> None:
+    """A reduction one step longer than the interval: exact as derived, and wrong where the drain comes a step later."""
+    scheme = SCHEMES[template]
+    values = -(1 << bits - 1), (1 << bits - 1) - 1
+    interval = drain.ladder(drain.product_range(values, weight_range or values), scheme.widths)[0]
+    problem = problem_of(bits, (interval + 1) * scheme.group, weight_range)
+    # For two steps the interval of 8 bits is one body of the loop.
+    chosen = config(template, unroll=2 if interval == 2 else 1)
+    cases = list(worst_case_operands(problem))
+    check(problem, chosen, "arm/cortex-a53", cases=cases)
+    derived = drain.ladder
+    monkeypatch.setattr(drain, "ladder", lambda *args: [derived(*args)[0] + 1, *derived(*args)[1:]])
+    late = outputs(problem, config(template), "arm/cortex-a53", cases)
+    assert any((output != reference(problem, **case)).any() for output, case in zip(late, cases, strict=True))
