@@ -26,6 +26,9 @@ def verify(problem: Conv2d, target: str | Target = "native", config: Config | No
     emulated, where there is an emulator for it (kind "emulated"). Nothing is timed: the outcome has no cost. A config
     that breaks a constraint ends as "constraint" without being built.
 
+    CUDA targets are emulated on one random set and one worst case, and problems beyond 500 million multiply-accumulates
+    on a smaller one that runs the same code of the config; the outcome's detail names it.
+
     Raises BadInput for arguments that are no problem, target or config; Missing when a compiler or emulator is absent.
     """
     if not isinstance(problem, Conv2d):
@@ -36,9 +39,10 @@ def verify(problem: Conv2d, target: str | Target = "native", config: Config | No
 
     chip = hardware(target)
     here = runs_here(chip.target)
-    crossed = not here and chip.target.family == "arm"
+    family = chip.target.family
+    crossed = not here and family == "arm"
     kind = "measured" if here else "emulated"
-    threads = 1 if crossed else check_threads(None)
+    threads = 1 if crossed or family == "cuda" else check_threads(None)
     space = space_for(problem, chip, threads)
     if config is None:
         config = space.sample(np.random.default_rng(seed))
@@ -51,6 +55,10 @@ def verify(problem: Conv2d, target: str | Target = "native", config: Config | No
         from mmasched.measure.emulated import EmulatedRunner
 
         runner = EmulatedRunner(chip, threads, seed=seed, thorough=True, limits=LIMITS)
+    elif not here and family == "cuda":
+        from mmasched.measure.cuda.emulated import CudaEmulationRunner
+
+        runner = CudaEmulationRunner(chip, threads, seed=seed)
     else:
         runner = LocalRunner(
             chip, threads, seed=seed, measure=False, thorough=True, kind=kind, limits=LIMITS, job_module=JOB_MODULE

@@ -11,6 +11,7 @@ from mmasched.problem import Conv2d
 from mmasched.space import Config
 
 ReportPhase = Callable[..., None]
+AS_GIVEN = "as given"
 
 
 def prepare() -> None:
@@ -21,11 +22,18 @@ def prepare() -> None:
 def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     """Generates one candidate's source and emulates it on every pass.
 
-    job: problem (the one to emulate), config, hardware, seed.
+    job: problem, config, hardware, seed, limit (multiply-accumulates beyond which a smaller problem is emulated). What
+    was emulated is in the result's resources: emulated is "as given" or the key of the smaller problem.
     """
     from mmasched.cudaemu import EmulationError, emulate
+    from mmasched.measure.cuda.shrink import shrunken
 
-    return verified(job["problem"], job["config"], job["hardware"], job["seed"], report_phase, emulate, EmulationError)
+    report_phase("build")
+    problem, config, hardware = job["problem"], job["config"], job["hardware"]
+    smaller = shrunken(problem, config, hardware, job["limit"])
+    result = verified(smaller, config, hardware, job["seed"], report_phase, emulate, EmulationError)
+    what = AS_GIVEN if smaller is problem else smaller.key
+    return {**result, "resources": {**result["resources"], "emulated": what}}
 
 
 def verified(
@@ -39,7 +47,7 @@ def verified(
 ) -> dict[str, Any]:
     """The result of a job. `failure` is what `emulate` raises when a candidate does what it must not."""
     from mmasched.build import BuildError
-    from mmasched.build.cuda import cuda_source
+    from mmasched.build.cuda import architecture, cuda_source
     from mmasched.templates import generate, space_for
 
     report_phase("build")
@@ -61,7 +69,7 @@ def verified(
     report_phase("verify")
     start = time.perf_counter()
     try:
-        found = complaint(program, source, hardware.target.chip, cases, emulate)
+        found = complaint(program, source, architecture(hardware), cases, emulate)
         if found:
             result.update(status="wrong_result", detail=found)
     except BuildError as error:

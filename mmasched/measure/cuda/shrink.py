@@ -25,11 +25,12 @@ def shrunken(problem: Conv2d, config: Config, hardware: Any, limit: int = LIMIT)
     if problem.macs <= limit:
         return problem
     wanted = paths(problem, config, hardware)
-    smaller = sorted(_smaller(problem, config, hardware), key=lambda one: one.macs)
-    fitting = [one for one in smaller if one.macs <= limit]
-    beyond = [one for one in smaller if limit < one.macs < problem.macs]
-    for one in (*reversed(fitting), *beyond):
-        if _same(one, config, hardware, wanted):
+    smaller = sorted(_smaller(problem, config, hardware))
+    fitting = [sizes for macs, sizes in smaller if macs <= limit]
+    beyond = [sizes for macs, sizes in smaller if limit < macs < problem.macs]
+    for sizes in (*reversed(fitting), *beyond):
+        one = _resized(problem, *sizes)
+        if one is not None and _same(one, config, hardware, wanted):
             return one
     return problem
 
@@ -48,11 +49,12 @@ def paths(problem: Conv2d, config: Config, hardware: Any) -> tuple:
         rows, columns = plan.tile_shape
         pixels = problem.out_height % rows == 0, problem.out_width % columns == 0
     else:
-        pixels = plan.pixels % plan.block_m == 0, plan.pixels % 4
+        pixels = (plan.pixels % plan.block_m == 0,)
+    bands = config["raster"] == "bands"
     return (
         pixels,
-        min(plan.m_tiles, 9 if config["raster"] == "bands" else 2),
-        plan.m_tiles % 8 == 0,
+        min(plan.m_tiles, 9 if bands else 2),
+        bands and plan.m_tiles % 8 == 0,
         min(plan.n_tiles, 2),
         plan.group_outputs % plan.block_n,
         plan.direct,
@@ -80,28 +82,27 @@ def _same(problem: Conv2d, config: Config, hardware: Any, wanted: tuple) -> bool
         return False
 
 
-def _smaller(problem: Conv2d, config: Config, hardware: Any) -> Iterator[Conv2d]:
-    """Problems that differ from the given one in batch, image and channels alone."""
-    for batch, (height, width), outputs, inputs in itertools.product(
-        sorted({min(problem.batch, few) for few in (1, 2, 3, 4)}),
+def _smaller(problem: Conv2d, config: Config, hardware: Any) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(multiply-accumulates, (batch, height, width, inputs, outputs)) of what may shrink."""
+    taps = problem.kernel[0] * problem.kernel[1]
+    for batch, (height, width, pixels), outputs, inputs in itertools.product(
+        sorted({min(problem.batch, few) for few in (1, 2, 3, 4, 8)}),
         _images(problem),
         _outputs(problem, config),
         _inputs(problem, config, hardware),
     ):
-        try:
-            yield _resized(problem, batch, height, width, inputs, outputs)
-        except MmaschedError:  # An image that the kernel does not fit, block scales that do not divide the channels.
-            continue
+        macs = batch * pixels * outputs * inputs // problem.groups * taps
+        yield macs, (batch, height, width, inputs, outputs)
 
 
-def _images(problem: Conv2d) -> list[tuple[int, int]]:
-    """The image itself and those of smaller outputs: square, and one row and one column off."""
-    sizes = {(problem.height, problem.width)}
+def _images(problem: Conv2d) -> list[tuple[int, int, int]]:
+    """(height, width, pixels of the output): the image itself, and those of smaller outputs, square and wider."""
+    sizes = {(problem.height, problem.width, problem.out_height * problem.out_width)}
     for rows in OUTPUT_EDGES:
         for columns in (rows, rows + 1, rows + 3):
             height, width = (_reach(problem, axis, edge) for axis, edge in enumerate((rows, columns)))
             if 0 < height <= problem.height and 0 < width <= problem.width:
-                sizes.add((height, width))
+                sizes.add((height, width, rows * columns))
     return sorted(sizes)
 
 
@@ -130,16 +131,16 @@ def _inputs(problem: Conv2d, config: Config, hardware: Any) -> list[int]:
     return sorted(problem.groups * count for count in fewer | {group} if 0 < count <= group)
 
 
-def _resized(problem: Conv2d, batch: int, height: int, width: int, inputs: int, outputs: int) -> Conv2d:
-    """The problem with other sizes; of its scales those that remain."""
+def _resized(problem: Conv2d, batch: int, height: int, width: int, inputs: int, outputs: int) -> Conv2d | None:
+    """The problem with other sizes; of its scales those that remain. None where the sizes do not go together."""
     requantize = problem.requantize
     if requantize is not None and requantize.scale.ndim:
-        scale = requantize.scale
-        if problem.scale_block:
-            scale = scale[: outputs // problem.scale_block[0], : inputs // problem.scale_block[1]]
-        else:
-            scale = scale[:outputs]
-        requantize = replace(requantize, scale=scale)
-    return replace(
-        problem, batch=batch, height=height, width=width, in_channels=inputs, out_channels=outputs, requantize=requantize
-    )
+        block = problem.scale_block
+        rows = outputs // block[0] if block else outputs
+        kept = (slice(rows), slice(inputs // block[1])) if block else slice(rows)
+        requantize = replace(requantize, scale=requantize.scale[kept])
+    sizes = {"batch": batch, "height": height, "width": width, "in_channels": inputs, "out_channels": outputs}
+    try:
+        return replace(problem, requantize=requantize, **sizes)
+    except MmaschedError:  # Block scales that do not divide the channels, above all.
+        return None
