@@ -57,7 +57,7 @@ def _mma(instruction: Instruction, scope: Scope) -> str | None:
     if (len(destinations), len(left), len(right)) != wanted or len(addends) != len(destinations):
         raise UnknownInstruction(f"`{instruction.opcode}` has a wrong number of registers")
     call = (
-        f"emu_pair r = emu_mma({kind}, {scope.pair(left, 0)}, {scope.pair(left, 2)}, {scope.pair(right, 0)}, "
+        f"emu_pair emu_r = emu_mma({kind}, {scope.pair(left, 0)}, {scope.pair(left, 2)}, {scope.pair(right, 0)}, "
         f"{scope.pair(addends, 0)}, {scope.pair(addends, 2)});"
     )
     return call + _unpack(destinations, scope)
@@ -78,7 +78,7 @@ def _accumulate(
 
 
 def _unpack(destinations: tuple, scope: Scope) -> str:
-    halves = ("r.low", "(r.low >> 32)", "r.high", "(r.high >> 32)")
+    halves = ("emu_r.low", "(emu_r.low >> 32)", "emu_r.high", "(emu_r.high >> 32)")
     return "".join(scope.set(register, f"uint32_t({half})") for register, half in zip(destinations, halves))
 
 
@@ -97,5 +97,5 @@ def _move(instruction: Instruction, scope: Scope) -> str | None:
         raise UnknownInstruction(f"`{instruction.opcode}` has a wrong number of registers")
     place = scope.shared_address(address) if len(tail) == 2 else f"emu_to_shared({scope.pointer(address)})"
     if loads:
-        return f"emu_pair r = emu_ldmatrix({count}, {transposed}, {place});" + _unpack(members, scope)
+        return f"emu_pair emu_r = emu_ldmatrix({count}, {transposed}, {place});" + _unpack(members, scope)
     return f"emu_stmatrix({count}, {transposed}, {place}, {scope.pair(members, 0)}, {scope.pair(members, 2)});"

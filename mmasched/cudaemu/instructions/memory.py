@@ -76,11 +76,11 @@ def _move(instruction: Instruction, scope: Scope) -> str | None:
         return None
     place = scope.generic_address(address)
     if loads:
-        values = ["value"] if lanes == 1 else [f"value.v[{i}]" for i in range(lanes)]
+        values = ["emu_value"] if lanes == 1 else [f"emu_value.v[{i}]" for i in range(lanes)]
         if signed:
             values = [f"uint64_t(int64_t({signed}({value})))" for value in values]
         sets = "".join(scope.set(register, value) for register, value in zip(members, values))
-        return f"auto value = emu_load<{carrier}>({place}, {int(ordered)}); {sets}"
+        return f"auto emu_value = emu_load<{carrier}>({place}, {int(ordered)}); {sets}"
     wide = _CARRIERS[kind] == "uint64_t"
     values = ", ".join(
         f"{_CARRIERS[kind]}({scope.u64(register) if wide else scope.u32(register)})" for register in members
@@ -110,11 +110,11 @@ def _update(instruction: Instruction, scope: Scope) -> str | None:
     read = scope.u64 if kind.endswith("64") else scope.u32
     arguments = ", ".join(f"emu_bits<{types[kind]}>({read(value)})" for value in values)
     call = f"{_UPDATES[operation]}(reinterpret_cast<{types[kind]}*>({scope.generic_address(address)}), {arguments})"
-    return f"{types[kind]} old = {call};" + ("" if destination == "_" else scope.set(destination, _bits(kind)))
+    return f"{types[kind]} emu_old = {call};" + ("" if destination == "_" else scope.set(destination, _bits(kind)))
 
 
 def _bits(kind: str) -> str:
-    return f"emu_bits<uint{kind[1:]}_t>(old)"
+    return f"emu_bits<uint{kind[1:]}_t>(emu_old)"
 
 
 def _convert_address(instruction: Instruction, scope: Scope) -> str | None:

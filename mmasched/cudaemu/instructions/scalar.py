@@ -49,7 +49,9 @@ def _mov(instruction: Instruction, scope: Scope) -> str | None:
     if kind == "b64" and isinstance(destination, Group):
         low, high = destination.members
         return (
-            f"uint64_t v = {scope.u64(source)};" + scope.set(low, "uint32_t(v)") + scope.set(high, "uint32_t(v >> 32)")
+            f"uint64_t emu_v = {scope.u64(source)};"
+            + scope.set(low, "uint32_t(emu_v)")
+            + scope.set(high, "uint32_t(emu_v >> 32)")
         )
     if kind == "b64" and isinstance(source, Group):
         return scope.set(destination, scope.pair(source.members, 0))

@@ -26,9 +26,9 @@ def rule(instruction: Instruction, scope: Scope) -> str | None:
     if tokens[:2] == ("shfl", "sync") and len(tokens) == 4 and tokens[2] in _SHUFFLES and tokens[3] == "b32":
         *destinations, value, operand, clamp, mask = operands
         arguments = ", ".join(map(scope.u32, (value, operand, clamp, mask)))
-        sets = [scope.set(destinations[0], "uint32_t(r)")]
-        sets += [scope.set(predicate, "uint32_t(r >> 32)") for predicate in destinations[1:]]
-        return f"uint64_t r = emu_shuffle({_SHUFFLES[tokens[2]]}, {arguments});" + "".join(sets)
+        sets = [scope.set(destinations[0], "uint32_t(emu_r)")]
+        sets += [scope.set(predicate, "uint32_t(emu_r >> 32)") for predicate in destinations[1:]]
+        return f"uint64_t emu_r = emu_shuffle({_SHUFFLES[tokens[2]]}, {arguments});" + "".join(sets)
     if (
         tokens[:2] == ("vote", "sync")
         and tokens[2] in _VOTES
@@ -47,9 +47,9 @@ def rule(instruction: Instruction, scope: Scope) -> str | None:
     if tokens == ("elect", "sync"):
         lane, predicate, mask = operands
         return (
-            f"uint64_t r = emu_elect({scope.u32(mask)});"
-            + scope.set(lane, "uint32_t(r)")
-            + scope.set(predicate, "uint32_t(r >> 32)")
+            f"uint64_t emu_r = emu_elect({scope.u32(mask)});"
+            + scope.set(lane, "uint32_t(emu_r)")
+            + scope.set(predicate, "uint32_t(emu_r >> 32)")
         )
     if tokens == ("activemask", "b32"):
         return scope.set(operands[0], "emu_active_mask()")

@@ -1,11 +1,33 @@
 // CUDA C++ as g++ can compile it: the keywords, built-in variables, vector types and device functions that generated
 // kernels use. Included before the kernel's text.
 #pragma once
-#include <cmath>
 #include <cstdint>
-#include <cstring>
-#include <type_traits>
 #include "interface.h"
+
+// The C library's functions by declaration: <cmath> and <cstring> would cost each candidate more than its own text.
+#define EMU_FUNCTION(name) extern "C" float name##f(float) noexcept; extern "C" double name(double) noexcept;
+EMU_FUNCTION(rint) EMU_FUNCTION(nearbyint) EMU_FUNCTION(trunc) EMU_FUNCTION(floor) EMU_FUNCTION(ceil) EMU_FUNCTION(round)
+EMU_FUNCTION(fabs) EMU_FUNCTION(sqrt) EMU_FUNCTION(exp) EMU_FUNCTION(exp2) EMU_FUNCTION(log) EMU_FUNCTION(log2)
+EMU_FUNCTION(tanh) EMU_FUNCTION(erf) EMU_FUNCTION(sin) EMU_FUNCTION(cos)
+#undef EMU_FUNCTION
+#define EMU_FUNCTION(name) extern "C" float name##f(float, float) noexcept; extern "C" double name(double, double) noexcept;
+EMU_FUNCTION(fmin) EMU_FUNCTION(fmax) EMU_FUNCTION(fmod) EMU_FUNCTION(pow)
+#undef EMU_FUNCTION
+extern "C" float fmaf(float, float, float) noexcept;
+extern "C" double fma(double, double, double) noexcept;
+static inline int abs(int v) { return __builtin_abs(v); }
+
+namespace std {
+template <class A, class B> inline constexpr bool is_same_v = false;
+template <class A> inline constexpr bool is_same_v<A, A> = true;
+template <class A, class B> struct is_same { static constexpr bool value = is_same_v<A, B>; };
+template <class T> inline constexpr bool is_pointer_v = false;
+template <class T> inline constexpr bool is_pointer_v<T*> = true;
+template <bool condition, class T = void> struct enable_if {};
+template <class T> struct enable_if<true, T> { typedef T type; };
+template <bool condition, class A, class B> struct conditional { typedef A type; };
+template <class A, class B> struct conditional<false, A, B> { typedef B type; };
+}  // namespace std
 
 #define __CUDACC_VER_MAJOR__ 12
 #define __CUDACC_VER_MINOR__ 8

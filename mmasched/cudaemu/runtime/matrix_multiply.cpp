@@ -2,7 +2,7 @@
 // (PTX ISA, "Matrix fragments for mma"): A's register r is word t + 4 (r / 2) of row g + 8 (r % 2), B's register r is word t + 4 r
 // of column g, and C's registers 2 r and 2 r + 1 are columns 2 t and 2 t + 1 of row g + 8 r.
 // Products are summed in float where that is exact: 32 products of 8-bit numbers stay below 2^24.
-#include "failure.h"
+#include <cstring>
 #include "fp8.h"
 #include "machine.h"
 #include "statistics.h"
@@ -17,47 +17,44 @@ struct Kind {
         accumulate(packed >> 40 & 15) {}
 };
 
-template <class T> void spread(const uint32_t* words, int count, int byte, float* to) {
-  for (int i = 0; i < count; i++) to[i] = float(T(words[i] >> (8 * byte)));
-}
+typedef float Rows __attribute__((vector_size(64)));  // one element of each of the 16 rows
 
-// One element of each of `count` words as floats.
-void element(int type, const uint32_t* words, int count, int index, float* to) {
-  switch (type) {
-    case EMU_S8: return spread<int8_t>(words, count, index, to);
-    case EMU_U8: return spread<uint8_t>(words, count, index, to);
-    case EMU_S4:
-      for (int i = 0; i < count; i++) to[i] = float(int32_t(words[i] << (28 - 4 * index)) >> 28);
-      return;
-    case EMU_U4:
-      for (int i = 0; i < count; i++) to[i] = float(words[i] >> (4 * index) & 15);
-      return;
-    case EMU_E4M3:
-      for (int i = 0; i < count; i++) to[i] = e4m3_to_float(uint8_t(words[i] >> (8 * index)));
-      return;
-    case EMU_E5M2:
-      for (int i = 0; i < count; i++) to[i] = e5m2_to_float(uint8_t(words[i] >> (8 * index)));
-      return;
-    default: fail("InternalError", "element type %d", type);
-  }
-}
+struct S8 { static constexpr int per_word = 4; static float at(uint32_t w, int i) { return float(int8_t(w >> (8 * i))); } };
+struct U8 { static constexpr int per_word = 4; static float at(uint32_t w, int i) { return float(uint8_t(w >> (8 * i))); } };
+struct S4 { static constexpr int per_word = 8; static float at(uint32_t w, int i) { return float(int32_t(w << (28 - 4 * i)) >> 28); } };
+struct U4 { static constexpr int per_word = 8; static float at(uint32_t w, int i) { return float(int32_t(w >> (4 * i) & 15)); } };
+struct E4M3 { static constexpr int per_word = 4; static float at(uint32_t w, int i) { return e4m3_to_float(uint8_t(w >> (8 * i))); } };
+struct E5M2 { static constexpr int per_word = 4; static float at(uint32_t w, int i) { return e5m2_to_float(uint8_t(w >> (8 * i))); } };
 
 int per_word(int type) { return type == EMU_B1 ? 32 : type == EMU_S4 || type == EMU_U4 ? 8 : 4; }
 
-// a[word][row], b[word][column] -> products[column][row], words = k / elements per word.
-void multiply(const Kind& kind, int words, const uint32_t (*a)[16], const uint32_t (*b)[8], float (*products)[16]) {
-  int elements = per_word(kind.a);
-  float sums[8][16] = {};
-  for (int word = 0; word < words; word++)
-    for (int i = 0; i < elements; i++) {
-      float left[16], right[8];
-      element(kind.a, a[word], 16, i, left);
-      element(kind.b, b[word], 8, i, right);
-      for (int column = 0; column < 8; column++)
-        for (int row = 0; row < 16; row++) sums[column][row] += left[row] * right[column];
+// a[word][row], b[word][column] -> products[column][row].
+template <class A, class B> void multiply(int words, const uint32_t (*a)[16], const uint32_t (*b)[8], float (*products)[16]) {
+  static_assert(A::per_word == B::per_word);
+  Rows sums[8] = {};
+  for (int word = 0; word < words; word++) {
+    alignas(64) float left[A::per_word][16], right[A::per_word][8];
+#pragma GCC unroll 8
+    for (int i = 0; i < A::per_word; i++) {
+      for (int row = 0; row < 16; row++) left[i][row] = A::at(a[word][row], i);
+      for (int column = 0; column < 8; column++) right[i][column] = B::at(b[word][column], i);
     }
-  for (int column = 0; column < 8; column++)
-    for (int row = 0; row < 16; row++) products[column][row] = sums[column][row];
+    for (int i = 0; i < A::per_word; i++) {
+      Rows rows = *reinterpret_cast<const Rows*>(left[i]);
+#pragma GCC unroll 8
+      for (int column = 0; column < 8; column++) sums[column] += rows * right[i][column];
+    }
+  }
+  memcpy(products, sums, sizeof sums);
+}
+
+typedef void (*Multiply)(int, const uint32_t (*)[16], const uint32_t (*)[8], float (*)[16]);
+Multiply multiplier(int a, int b) {
+  static const Multiply bytes[2][2] = {{multiply<S8, S8>, multiply<S8, U8>}, {multiply<U8, S8>, multiply<U8, U8>}};
+  static const Multiply nibbles[2][2] = {{multiply<S4, S4>, multiply<S4, U4>}, {multiply<U4, S4>, multiply<U4, U4>}};
+  static const Multiply floats[2][2] = {{multiply<E4M3, E4M3>, multiply<E4M3, E5M2>}, {multiply<E5M2, E4M3>, multiply<E5M2, E5M2>}};
+  if (a >= EMU_E4M3) return floats[a - EMU_E4M3][b - EMU_E4M3];
+  return a >= EMU_S4 ? nibbles[a - EMU_S4][b - EMU_S4] : bytes[a][b];
 }
 
 void count_bits(int accumulate, int words, const uint32_t (*a)[16], const uint32_t (*b)[8], float (*products)[16]) {
@@ -109,7 +106,7 @@ bool execute(Warp& warp, uint32_t) {
   }
   float products[8][16];
   if (kind.a == EMU_B1) count_bits(kind.accumulate, words, a, b, products);
-  else multiply(kind, words, a, b, products);
+  else multiplier(kind.a, kind.b)(words, a, b, products);
   for (uint32_t lane = 0; lane < kLanes; lane++) {
     uint32_t g = lane / 4, t = lane % 4;
     for (int half = 0; half < 2; half++) {
