@@ -16,6 +16,8 @@ EXAMPLE = options.examples(
     "mmasched tune resnet18 --effort quick --threads 1",
     "mmasched tune model.onnx --trials 500 --log model.jsonl --plot curve.png",
     "mmasched tune mobilenet_v2 --target x86/avx2 --strategy annealing",
+    "mmasched tune resnet18 --target arm/cortex-a53 --runner model",
+    "mmasched tune resnet18 --target arm/cortex-a72 --rpc 192.168.1.10:9190 --device-key rpi4",
 )
 
 ENDED = {
@@ -52,6 +54,12 @@ def tune(
     runner: Annotated[
         str | None, typer.Option("--runner", metavar="R", help="local, model, replay:FILE or rpc:HOST:PORT/KEY.")
     ] = None,
+    rpc: Annotated[
+        str | None, typer.Option("--rpc", metavar="HOST:PORT", help="Measure on boards behind this TVM tracker.")
+    ] = None,
+    device_key: Annotated[
+        str | None, typer.Option("--device-key", metavar="KEY", help="Which boards of the tracker, with --rpc.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw the tuning curve (.png, .svg, .pdf).")
     ] = None,
@@ -69,6 +77,7 @@ def tune(
     from mmasched.tune import effort_of, tune_network
 
     preset = effort_of(effort)
+    runner = _runner(runner, rpc, device_key)
     chip = hardware(target)
     found = network_of(network, batch)
     if plot is not None:
@@ -96,6 +105,17 @@ def tune(
         _plot(plot, result, found, log)
     if result.ended == "interrupted":
         raise typer.Exit(128 + 2)
+
+
+def _runner(runner: str | None, rpc: str | None, device_key: str | None) -> str | None:
+    """The runner by name, however it was spelled."""
+    if rpc is None and device_key is None:
+        return runner
+    if rpc is None or device_key is None:
+        raise BadInput("--rpc HOST:PORT and --device-key KEY go together: the tracker, and which of its boards")
+    if runner is not None:
+        raise BadInput(f"--rpc and --runner {runner} are two answers to where to measure: leave one out")
+    return f"rpc:{rpc}/{device_key}"
 
 
 def _closing(

@@ -18,6 +18,7 @@ from mmasched.measure.compare import mismatch
 from mmasched.measure.operands import operand_sets
 
 ReportPhase = Callable[..., None]
+Build = Callable[..., Any]
 
 
 def prepare() -> None:
@@ -27,13 +28,15 @@ def prepare() -> None:
     request_amx_permission()
 
 
-def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
+def execute(job: dict[str, Any], report_phase: ReportPhase, build: Build | None = None) -> dict[str, Any]:
     """Builds, verifies and, if ``job["measure"]``, times one candidate.
+
+    build: what makes a Candidate, when it is not ``mmasched.build.build_candidate``.
 
     job: problem (Conv2d), config, hardware, threads, seed, policy (TimingPolicy), measure (bool), thorough (bool: all
     worst cases instead of the two extreme ones), best_so_far (seconds or None).
     """
-    candidate, result = _build(job, job["config"], report_phase, 0)
+    candidate, result = _build(job, job["config"], report_phase, 0, build)
     if candidate is None:
         return result
     try:
@@ -48,7 +51,7 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
         candidate.close()
 
 
-def confirm(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
+def confirm(job: dict[str, Any], report_phase: ReportPhase, build: Build | None = None) -> dict[str, Any]:
     """Builds and verifies several candidates, then times them in turn.
 
     job: like ``execute``'s, with configs and rounds instead of config. The result's ``results`` has a dict per config.
@@ -57,7 +60,7 @@ def confirm(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     candidates = []
     try:
         for number, config in enumerate(job["configs"]):
-            candidate, result = _build(job, config, report_phase, number)
+            candidate, result = _build(job, config, report_phase, number, build)
             if candidate is not None:
                 candidates.append((number, candidate))
                 if not _verify(candidate, job, result, report_phase, number):
@@ -75,7 +78,9 @@ def confirm(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
             candidate.close()
 
 
-def _build(job: dict[str, Any], config: Any, report_phase: ReportPhase, number: int) -> tuple[Any, dict[str, Any]]:
+def _build(
+    job: dict[str, Any], config: Any, report_phase: ReportPhase, number: int, build: Build | None
+) -> tuple[Any, dict[str, Any]]:
     """(candidate or None when it could not be built, the result so far)."""
     from mmasched.build import BuildError, ConstraintError, build_candidate
 
@@ -85,7 +90,7 @@ def _build(job: dict[str, Any], config: Any, report_phase: ReportPhase, number: 
     candidate = None
     try:
         place = job["hardware"], job["threads"]
-        candidate = build_candidate(job["problem"], config, *place, cold_weights=job["measure"])
+        candidate = (build or build_candidate)(job["problem"], config, *place, cold_weights=job["measure"])
         result["resources"] = dict(candidate.resources)
     except Missing:
         raise

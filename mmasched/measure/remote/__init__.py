@@ -1,0 +1,1 @@
+"""Measuring on boards behind a TVM RPC tracker."""
