@@ -18,6 +18,8 @@ from mmasched.build.cuda.source import CudaSource, architecture
 from mmasched.build.cuda.toolkit import Toolkit, find_toolkit
 
 TIMEOUT = 120.0
+# Every float operation of a requantization is rounded on its own: products and sums must not be contracted.
+OPTIONS = ("-O3", "-std=c++17", "--fmad=false", "-Xptxas", "-v", "-diag-suppress", "177")
 ERROR = re.compile(r"^.*\b(?:error|fatal)\b.*$", re.M | re.I)
 
 
@@ -45,16 +47,8 @@ def compile_cubin(
     with tempfile.TemporaryDirectory(prefix="mmasched-cuda-") as folder:
         place = Path(folder)
         (place / "kernel.cu").write_text(text)
-        command = [
-            str(compiler.nvcc),
-            "-cubin",
-            f"-arch={architecture(hardware)}",
-            "-O3",
-            "-std=c++17",
-            "-Xptxas",
-            "-v",
-        ]
-        command += ["-diag-suppress", "177", "kernel.cu", "-o", "kernel.cubin"]
+        command = [str(compiler.nvcc), "-cubin", f"-arch={architecture(hardware)}", *OPTIONS]
+        command += ["kernel.cu", "-o", "kernel.cubin"]
         status, log = _run([*command, "-I", str(short_headers())], place, deadline, timeout)
         if status != 0:  # The short headers may lack a declaration: nvcc's own say what is really wrong.
             status, log = _run(command, place, deadline, timeout)
