@@ -15,6 +15,7 @@ from mmasched.templates.arm import drain
 from mmasched.templates.arm.programs import byte_plan, make_spec
 from mmasched.templates.arm.registry import SCHEMES
 from mmasched.templates.arm.site import Site
+from mmasched.templates.arm.winograd_plan import WinogradPlan
 from mmasched.templates.cpu.geometry import IM2COL
 from mmasched.templates.cpu.spec import KernelSpec
 
@@ -47,7 +48,8 @@ class Draft:
 
 def draft(problem: Conv2d, config: Config, site: Site) -> Draft:
     """The draft of a valid config."""
-    return _bytes(make_spec(problem, config, site), site)
+    spec = make_spec(problem, config, site)
+    return _winograd(spec, site) if config.template == "neon_winograd" else _bytes(spec, site)
 
 
 def finish_cycles(outputs: float, problem: Conv2d) -> float:
@@ -136,3 +138,32 @@ def _rates(config: Config, panels: dict[str, int], tiles: dict[str, int], site: 
     if block[outer] == 1:
         rates[inner] = level(tiles[inner] * panels[inner] + panels[outer], site)
     return rates
+
+
+def _winograd(spec: KernelSpec, site: Site) -> Draft:
+    p, plan = spec.problem, WinogradPlan(spec)
+    form, rows, vectors = plan.form, plan.rows, plan.vectors
+    tiles, positions = plan.blocks * plan.block, plan.form.positions
+    accumulators = rows * vectors
+    registers = accumulators + rows + -(-vectors // 2)
+    step = accumulators + -(-vectors // 2) + rows / 8 + max(registers - site.registers + 1, 0) * 2.0
+    register_tiles = plan.blocks * plan.row_groups * plan.channel_tiles * positions
+    products = register_tiles * (8 * plan.groups * step * 1.1 + 2 * accumulators + 20.0 * plan.splits)
+    # Instructions of the transformations of 8 channels and of 4 (counted in their listings).
+    inputs = tiles * plan.groups * {2: 90.0, 4: 480.0}[form.m]
+    outputs = tiles * plan.channel_tiles * vectors * plan.splits * {2: 90.0, 4: 330.0}[form.m]
+    panels = positions * plan.position_words * 2
+    working_set = plan.transformed_bytes + plan.product_bytes
+    share = 1.0 / spec.threads
+    results = tiles * form.m**2 * plan.channel_tiles * plan.tile_channels
+    return Draft(
+        compute=products * share,
+        weights=plan.blocks * plan.channel_tiles * panels / level(plan.weight_bytes, site) * share,
+        inputs=plan.blocks * plan.channel_tiles * plan.transformed_bytes / level(working_set, site) * share,
+        copy=(copy_cycles(spec, 0, 0) + inputs + outputs) * share,
+        finish=finish_cycles(results, p) * share,
+        waste=results / (p.batch * p.out_height * p.out_width * p.out_channels),
+        imbalance=imbalance(plan.blocks, spec.threads),
+        tile=accumulators,
+        intensity=rows * vectors / (rows + vectors),
+    )

@@ -7,6 +7,7 @@ from typing import Any
 from mmasched.errors import Unsupported
 from mmasched.problem import Conv2d
 from mmasched.space import Config, SearchSpace, load_space
+from mmasched.templates.arm import winograd_constraints
 from mmasched.templates.arm.constraints import holds, make_scheme_constraints
 from mmasched.templates.arm.draft import draft
 from mmasched.templates.arm.programs import generate_program, make_spec
@@ -27,6 +28,8 @@ def spaces(problem: Conv2d, hardware: Any, threads: int) -> list[SearchSpace]:
         for name, scheme in SCHEMES.items()
         if scheme.feature in site.features and holds(problem, scheme)
     ]
+    if winograd_constraints.applies(problem):
+        found.append(load_space("neon_winograd", winograd_constraints.WINOGRAD, problem, site))
     return [space for space in found if next(iter(space.enumerate()), None) is not None]
 
 

@@ -11,6 +11,7 @@ from mmasched.templates.arm.isa import Isa
 from mmasched.templates.arm.kernel import ByteKernel
 from mmasched.templates.arm.registry import SCHEMES
 from mmasched.templates.arm.site import Site
+from mmasched.templates.arm.winograd import winograd_program
 from mmasched.templates.cpu.constants import PARAMETER_WORDS, pack_constants, pack_weights
 from mmasched.templates.cpu.dense import DensePlan
 from mmasched.templates.cpu.epilogue import identity
@@ -26,6 +27,8 @@ def make_spec(problem: Conv2d, config: Config, site: Site, placement: Placement 
 
 def generate_program(spec: KernelSpec) -> Program:
     """The phases of a kernel."""
+    if spec.config.template == "neon_winograd":
+        return winograd_program(spec)
     return byte_program(spec)
 
 

@@ -1,0 +1,259 @@
+"""Winograd convolution in 16-bit lanes: SMLAL by element into int32, exact for any operands (see winograd_forms.py).
+
+Block by block of tiles: inputs are transformed (8 channels at a time), multiplied position by position, and the
+products of 4 channels transformed back and requantized while they are in registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tvm import tirx
+
+from mmasched.templates.arm.isa import whole
+from mmasched.templates.arm.winograd_plan import GROUP, WinogradPlan
+from mmasched.templates.arm.winograd_transforms import (
+    INPUT_FACTORS,
+    OUTPUT_FACTORS,
+    Scale,
+    transform_inputs,
+    transform_outputs,
+)
+from mmasched.templates.cpu.dense import MEMORY, PARAMS
+from mmasched.templates.cpu.epilogue import Epilogue, Finish, identity
+from mmasched.templates.cpu.geometry import Plane
+from mmasched.templates.cpu.spec import KernelSpec
+from mmasched.templates.cpu.stage import build_pad
+from mmasched.templates.emitter import Emitter, Expr, const, intrinsic, load, pointer, reinterpret, shuffle, splat
+from mmasched.templates.program import Program
+
+
+class WinogradKernel:
+    """Emits the compute phase."""
+
+    def __init__(self, plan: WinogradPlan):
+        self.plan, self.spec, self.form = plan, plan.spec, plan.form
+        self.e = Emitter()
+
+    def build(self) -> tirx.PrimFunc:
+        """The private function (x, w, c, r, y, ws, tid) that computes the share of thread `tid`."""
+        e, spec, plan = self.e, self.spec, self.plan
+        params = {name: pointer(name, dtype) for name, dtype in PARAMS}
+        tid = tirx.Var("tid", "int32")
+        self.x = e.buffer(params["ws" if spec.copies_input else "x"], "uint8", MEMORY, "source")
+        self.w = e.buffer(params["w"], "int16", MEMORY, "weights")
+        self.ints = e.buffer(params["c"], "int32", MEMORY, "constants")
+        self.floats = e.buffer(params["c"], "float32", MEMORY, "scales")
+        self.r = e.buffer(params["r"], "uint8", MEMORY, "residual")
+        self.y = e.buffer(params["y"], "int32" if spec.problem.requantize is None else "uint8", MEMORY, "output")
+        self.transformed = e.buffer(params["ws"], "int16", MEMORY, "transformed")
+        self.scratch = e.buffer(params["ws"], "int32", MEMORY, "scratch")
+        self.columns = plan.channel_tiles * plan.tile_channels
+        self.finish = Finish.of(spec, 1)
+        self.epilogue = Epilogue(e, spec, self.finish, self.ints, self.floats, 2 * self.columns)
+        if not self.finish.raw:
+            self.epilogue.prepare()
+        start = e.let(plan.input_bytes + tid * plan.thread_bytes, "scratch")
+        self.v_at = e.let(start // 2, "v_at")
+        self.m_at = e.let((start + plan.transformed_bytes) // 4, "m_at")
+        self.s_at = e.let(self.m_at + plan.product_bytes // 4, "s_at")
+        count, base = plan.blocks, const(0, "int32")
+        if spec.threads > 1:
+            share = -(-count // spec.threads)
+            base = e.let(tirx.min(tid * share, count - share), "base")
+            count = share
+        with e.loop(count, "block") as i:
+            first = e.let(tirx.min((base + i) * plan.block, plan.tiles - plan.block), "first")
+            with e.loop(plan.block, "tile") as tile:
+                self._transform_input(first, tile)
+            with e.loop(plan.channel_tiles, "n") as n:
+                self._channel_tile(first, n)
+        return e.build([*params.values(), tid])
+
+    # ---- where tiles lie
+
+    def _corner(self, first: Expr, tile: Expr) -> tuple[Expr, Expr, Expr]:
+        """(image, first output row, first output column) of a tile of the block."""
+        e, plan, p = self.e, self.plan, self.spec.problem
+        at = e.let(first + tile, "at")
+        row = e.let(tirx.floordiv(at, plan.tile_columns), "row")
+        x = e.let(tirx.min((at - row * plan.tile_columns) * self.form.m, p.out_width - self.form.m), "x")
+        if p.batch == 1:
+            return const(0, "int32"), e.let(tirx.min(row * self.form.m, p.out_height - self.form.m), "y"), x
+        image = e.let(tirx.floordiv(row, plan.tile_rows), "image")
+        within = row - image * plan.tile_rows
+        return image, e.let(tirx.min(within * self.form.m, p.out_height - self.form.m), "y"), x
+
+    def _times(self, dtype: str, factors: Sequence[int]) -> Scale:
+        """Products with small constants that the code generator does not take apart into shifts and additions."""
+        scalar, lanes = dtype.split("x")
+        opaque = {f: self.e.let(whole(splat(const(f, scalar), int(lanes))), "factor") for f in factors}
+        return lambda value, factor: value * opaque[factor]
+
+    # ---- inputs
+
+    def _transform_input(self, first: Expr, tile: Expr) -> None:
+        e, plan, spec, form = self.e, self.plan, self.spec, self.form
+        image, y, x = self._corner(first, tile)
+        plane, channels = spec.source, spec.problem.in_channels
+        origin = e.let(image * plane.image + y * plane.row + x * plane.pixel + plane.offset, "origin")
+        times = self._times("int16x8", INPUT_FACTORS[form.m])
+        with e.loop(plan.groups, "chunk") as chunk:
+            c = e.let(tirx.min(chunk * GROUP, channels - GROUP), "c")
+            rows = []
+            for i in range(form.size):
+                values = [self._input(origin + c + i * plane.row + j * plane.pixel) for j in range(form.size)]
+                rows.append(self._let_all(transform_inputs(form.m, values, times), "h"))
+            for j in range(form.size):
+                column = transform_inputs(form.m, [row[j] for row in rows], times)
+                for i, value in enumerate(column):
+                    position = i * form.size + j
+                    to = self.v_at + (position * plan.block + tile) * channels + c
+                    e.store(self.transformed, to, value)
+
+    def _input(self, at: Expr) -> Expr:
+        value = reinterpret("int8x8", load(self.x, at, "uint8x8"))
+        shift = self.spec.input_shift
+        if shift and not self.spec.copies_input:
+            value = value + splat(const((shift + 128) % 256 - 128, "int8"), 8)
+        return self.e.let(tirx.Cast("int16x8", value), "d")
+
+    def _let_all(self, values: Sequence[Expr], name: str) -> list[Expr]:
+        return [self.e.let(value, name) for value in values]
+
+    # ---- products
+
+    def _channel_tile(self, first: Expr, n: Expr) -> None:
+        e, plan, spec = self.e, self.plan, self.spec
+        channel = e.let(tirx.min(n * plan.tile_channels, max(spec.problem.out_channels - plan.tile_channels, 0)), "o")
+        packed = e.let(n * plan.tile_channels, "packed")
+        for split in range(plan.splits):
+            groups = range(split * plan.split_groups, min((split + 1) * plan.split_groups, plan.groups))
+            with e.loop(self.form.positions, "position") as position, e.loop(plan.row_groups, "rows") as group:
+                row = e.let(tirx.min(group * plan.rows, plan.block - plan.rows), "row")
+                at = (n * self.form.positions + position) * plan.position_words
+                self._multiply(position, row, e.let(at, "u"), groups)
+            with e.loop(plan.block, "tile") as tile:
+                self._transform_output(first, tile, channel, packed, split)
+
+    def _multiply(self, position: Expr, row: Expr, weights: Expr, groups: range) -> None:
+        """Register tile: products of one position, summed over groups of channels."""
+        e, plan, channels = self.e, self.plan, self.spec.problem.in_channels
+        acc = [[e.register("int32", 4) for _ in range(plan.vectors)] for _ in range(plan.rows)]
+        for registers in acc:
+            for register in registers:
+                e.store(register, 0, splat(const(0, "int32"), 4))
+        source = e.let(self.v_at + (position * plan.block + row) * channels, "v")
+        whole_groups = min(len(groups), channels // GROUP - groups.start)
+        with e.loop(whole_groups, "k") as k:
+            self._group(acc, source + (groups.start + k) * GROUP, weights, groups.start + k)
+        if whole_groups < len(groups):
+            self._group(acc, source + channels - GROUP, weights, groups.stop - 1)
+        for i, registers in enumerate(acc):
+            for v, register in enumerate(registers):
+                to = self.m_at + (((row + i) * plan.vectors + v) * self.form.positions + position) * 4
+                e.store(self.scratch, to, load(register, 0, "int32x4"))
+
+    def _group(self, acc: list[list[tirx.Var]], source: Expr, weights: Expr, group: Expr | int) -> None:
+        e, plan, channels = self.e, self.plan, self.spec.problem.in_channels
+        words = [e.let(load(self.transformed, source + i * channels, "int16x8"), "a") for i in range(plan.rows)]
+        at = e.let(weights + group * (GROUP * plan.tile_channels), "w")
+        for k in range(GROUP):
+            halves = []
+            for v in range(0, plan.vectors, 2):
+                offset = at + k * plan.tile_channels + 4 * v
+                if v + 1 < plan.vectors:
+                    both = e.let(load(self.w, offset, "int16x8"), "b")
+                    halves += [(both, False), (both, True)]
+                else:
+                    halves.append((e.let(load(self.w, offset, "int16x4"), "b"), None))
+            for word, registers in zip(words, acc, strict=True):
+                for (b, high), register in zip(halves, registers, strict=True):
+                    operand = b if high is None else shuffle([b], range(4, 8) if high else range(4))
+                    lane = splat(shuffle([word], [k]), 4)
+                    product = intrinsic("int32x4", "llvm.aarch64.neon.smull.v4i32", operand, lane)
+                    e.store(register, 0, load(register, 0, "int32x4") + product)
+
+    # ---- outputs
+
+    def _transform_output(self, first: Expr, tile: Expr, channel: Expr, packed: Expr, split: int) -> None:
+        e, plan, form = self.e, self.plan, self.form
+        image, y, x = self._corner(first, tile)
+        times = self._times("int32x4", OUTPUT_FACTORS[form.m])
+        inverse = None
+        if form.inverse != 1:
+            inverse = e.let(whole(splat(const(form.inverse, "int32"), 4)), "inverse")
+
+        def address(plane: Plane) -> Expr:
+            return e.let(image * plane.image + y * plane.row + x * plane.pixel + plane.offset + channel, "dst")
+
+        last = split == plan.splits - 1
+        to = address(self.spec.output_plane) if last else None
+        residual = address(self.spec.residual_plane) if last and self.finish.residual else None
+        with e.loop(plan.vectors, "v") as v:
+            at = e.let(self.m_at + (tile * plan.vectors + v) * (form.positions * 4), "m")
+            columns = []
+            for j in range(form.size):
+                values = [
+                    e.let(load(self.scratch, at + (i * form.size + j) * 4, "int32x4"), "p") for i in range(form.size)
+                ]
+                columns.append(self._let_all(transform_outputs(form.m, values, times), "h"))
+            bias = e.let(load(self.ints, packed + v * 4, "int32x4"), "bias")
+            scale = None
+            if last and not self.finish.raw:
+                scale = e.let(load(self.floats, self.columns + packed + v * 4, "float32x4"), "scale")
+            sums = e.let(self.s_at + (tile * plan.vectors + v) * (form.m * form.m * 4), "s")
+            for i in range(form.m):
+                row = transform_outputs(form.m, [column[i] for column in columns], times)
+                exact = []
+                for j, value in enumerate(row):
+                    if inverse is not None:
+                        value = value * inverse
+                    value = value >> splat(const(form.shift, "int32"), 4)
+                    place = sums + (i * form.m + j) * 4
+                    value = value + (bias if split == 0 else load(self.scratch, place, "int32x4"))
+                    if last:
+                        exact.append(e.let(value, "sum"))
+                    else:
+                        e.store(self.scratch, place, value)
+                if last:
+                    self._store_row(exact, i, to, residual, v, scale)
+
+    def _store_row(self, values: list[Expr], i: int, to: Expr, residual: Expr | None, v: Expr,
+                   scale: Expr | None) -> None:  # fmt: skip
+        """Finish a row of a tile: m pixels of 4 channels."""
+        e, spec, m = self.e, self.spec, self.form.m
+        valid = min(spec.problem.out_channels, 4)  # vectors are full where there are enough channels for one
+
+        def at(base: Expr, plane: Plane, j: int) -> Expr:
+            return base + i * plane.row + j * plane.pixel + v * 4
+
+        addresses = [e.let(at(to, spec.output_plane, j), "dst") for j in range(m)]
+        if self.finish.raw:
+            for value, address in zip(values, addresses, strict=True):
+                self.epilogue.store_raw(self.y, value, address, range(4), valid)
+            return
+        chosen = [min(j, m - 1) for j in range(4)]
+        residuals = None
+        if residual is not None:
+            places = [e.let(at(residual, spec.residual_plane, j), "r") for j in chosen]
+            residuals = self.epilogue.residuals(self.r, places, 1, valid)
+        quantized = [
+            [self.epilogue.quantize(self.epilogue.scaled(values[j], scale), residuals[k][0] if residuals else None)]
+            for k, j in enumerate(chosen)
+        ]
+        self.epilogue.store_pixels(self.y, quantized, addresses, 1, valid)
+
+
+def winograd_program(spec: KernelSpec) -> Program:
+    """The padding copy, if there is one, and the computation."""
+    plan = WinogradPlan(spec)
+
+    def phases() -> tuple[tirx.PrimFunc, ...]:
+        compute = WinogradKernel(plan).build()
+        return (build_pad(spec), compute) if spec.copies_input else (compute,)
+
+    return Program(
+        phases, identity(spec, 1), spec.threads, plan.input_bytes + plan.thread_bytes * spec.threads + 64,
+        plan.weight_bytes, plan.constant_words, plan.pack_weights, plan.pack_constants, ("smlal",),
+    )  # fmt: skip
