@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -10,25 +9,36 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
+from mmasched.errors import Missing, Unsupported
 from mmasched.hardware.catalog import chips
 from mmasched.hardware.facts import Gpu, Hardware
 from mmasched.hardware.target import Target
 
-# CUdevice_attribute of cuda.h.
-MULTIPROCESSOR_COUNT, CLOCK_KILOHERTZ, L2_CACHE_BYTES = 16, 13, 38
-CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76
+NO_GPU = "there is no NVIDIA GPU with a driver on this machine"
 
 
 @dataclass(frozen=True)
 class LocalGpu:
-    """The first NVIDIA GPU of this machine, as its driver describes it."""
+    """The first NVIDIA GPU of this machine, as its driver describes it.
+
+    l2 in bytes; dram_rate in bytes per second, 0 where the driver does not tell the memory's clock; driver: the newest
+    CUDA version that the driver runs, 13010 for 13.1.
+    """
 
     name: str
     compute_capability: int
     multiprocessors: int
     clock_hz: int
     l2: int
+    dram_rate: int = 0
+    driver: int = 0
+
+    @property
+    def cuda(self) -> tuple[int, int]:
+        """The newest CUDA version that the driver runs, as (major, minor)."""
+        return self.driver // 1000, self.driver % 1000 // 10
 
 
 def capability(target: Target) -> int:
@@ -40,12 +50,38 @@ def capability(target: Target) -> int:
 def local_gpu() -> LocalGpu | None:
     """The first GPU, or None without one; the driver is asked in a child process, since a process that has
     initialised CUDA must not fork."""
-    command = [sys.executable, os.path.abspath(__file__)]
+    command = [sys.executable, str(Path(__file__).with_name("ask_driver.py"))]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
         return LocalGpu(**json.loads(answer.stdout)) if answer.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired, ValueError, TypeError):
         return None
+
+
+def native_gpu_target() -> Target:
+    """The target of the GPU at hand. Raises Missing without one, Unsupported for one that mmasched does not know."""
+    gpu = local_gpu()
+    if gpu is None:
+        raise Missing(f"{NO_GPU}: name a target such as cuda/sm_80 to build and to emulate for another machine")
+    known = list(chips("cuda"))
+    if f"sm_{gpu.compute_capability}" not in known:
+        raise Unsupported(f"{gpu.name} has compute capability {gpu.compute_capability}; known: {', '.join(known)}")
+    return Target("cuda", f"sm_{gpu.compute_capability}")
+
+
+def require_gpu(target: Target) -> LocalGpu:
+    """The GPU at hand, which is of the target's architecture.
+
+    Raises Missing without one, Unsupported where it is of another architecture.
+    """
+    gpu = local_gpu()
+    if gpu is None:
+        raise Missing(f"{NO_GPU}: {target} can be verified under emulation here (mmasched verify), and measured on one")
+    if gpu.compute_capability != capability(target):
+        raise Unsupported(
+            f"the GPU here is {gpu.name} (cuda/sm_{gpu.compute_capability}), not {target}: use cuda/native"
+        )
+    return gpu
 
 
 def gpu_hardware(target: Target) -> Hardware:
@@ -62,7 +98,7 @@ def gpu_hardware(target: Target) -> Hardware:
         shared_per_block=facts["shared_per_block"],
         threads_per_multiprocessor=facts["threads_per_multiprocessor"],
         blocks_per_multiprocessor=facts["blocks_per_multiprocessor"],
-        dram_rate=facts["dram_rate"],
+        dram_rate=(board.dram_rate if here else 0) or facts["dram_rate"],
         ops_per_clock=tuple(facts["ops_per_clock"].items()),
     )
     return Hardware(
@@ -80,39 +116,3 @@ def gpu_hardware(target: Target) -> Hardware:
         detected=here,
         gpu=gpu,
     )
-
-
-def ask_driver() -> dict[str, object]:
-    """The fields of LocalGpu from libcuda; raises OSError without a driver or a device."""
-    cuda = ctypes.CDLL("libcuda.so.1")
-    device = ctypes.c_int()
-
-    def call(name: str, *arguments: object) -> None:
-        function = getattr(cuda, name, None)
-        if function is None or function(*arguments) != 0:
-            raise OSError(f"{name} failed")
-
-    call("cuInit", 0)
-    call("cuDeviceGet", ctypes.byref(device), 0)
-    name = ctypes.create_string_buffer(256)
-    call("cuDeviceGetName", name, 256, device)
-
-    def attribute(number: int) -> int:
-        value = ctypes.c_int()
-        call("cuDeviceGetAttribute", ctypes.byref(value), number, device)
-        return value.value
-
-    return {
-        "name": name.value.decode(),
-        "compute_capability": 10 * attribute(CAPABILITY_MAJOR) + attribute(CAPABILITY_MINOR),
-        "multiprocessors": attribute(MULTIPROCESSOR_COUNT),
-        "clock_hz": 1000 * attribute(CLOCK_KILOHERTZ),
-        "l2": attribute(L2_CACHE_BYTES),
-    }
-
-
-if __name__ == "__main__":
-    try:
-        print(json.dumps(ask_driver()))
-    except OSError as failure:
-        sys.exit(str(failure))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from mmasched.errors import BadInput, nearest
 from mmasched.hardware.catalog import target_names
 
+NATIVE_GPU = ("cuda", "cuda/native")
+
 
 @dataclass(frozen=True, order=True)
 class Target:
@@ -17,12 +19,13 @@ class Target:
 
     @classmethod
     def parse(cls, text: str | Target) -> Target:
-        """The target called `text`; "native" is the fastest one of the CPU at hand.
+        """The target called `text`; "native" is the fastest one of the CPU at hand, "cuda" that of the GPU at hand.
 
         >>> Target.parse("x86/avx2")
         Target(family='x86', chip='avx2')
 
-        Raises BadInput for an unknown name and Unsupported where "native" is a CPU that no target describes.
+        Raises BadInput for an unknown name, Unsupported where "native" is a CPU or "cuda" a GPU that no target
+        describes, and Missing for "cuda" without a GPU.
         """
         if isinstance(text, Target):
             return text
@@ -30,6 +33,10 @@ class Target:
             from mmasched.hardware.detect import native_target
 
             return native_target()
+        if text in NATIVE_GPU:
+            from mmasched.hardware.gpu import native_gpu_target
+
+            return native_gpu_target()
         known = target_names()
         if text not in known:
             raise BadInput(f"there is no target {text!r}; {nearest(text, ['native', *known])}")
