@@ -1,0 +1,165 @@
+"""Faults: a change of a kernel's text or launch and the kind of error that has to come of it.
+
+"WrongValues" means that every rule is kept, as it would be on the chip, and the result differs from the reference.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Replaces `old` (which has to occur; every occurrence) by `new`, or changes fields of the launch."""
+
+    name: str
+    expected: str
+    old: str = ""
+    new: str = ""
+    launch: dict = field(default_factory=dict)
+
+
+SWIZZLE = "((chunk ^ ((row >> 1) & 3)) * 16)"
+WAIT = "    tvm_builtin_ptx_wait_group_1();\n    __syncthreads();\n"
+
+GEMM = (
+    Mutation("no wait for copies", "Race", WAIT, "    __syncthreads();\n"),
+    Mutation("no barrier after the wait", "Race", WAIT, "    tvm_builtin_ptx_wait_group_1();\n"),
+    Mutation("barrier before the wait", "Race", WAIT, "    __syncthreads();\n    tvm_builtin_ptx_wait_group_1();\n"),
+    Mutation("waits for one group too few", "Race", "cp.async.wait_group 1;", "cp.async.wait_group 2;"),
+    Mutation("no commit in the main loop", "Race", "    tvm_builtin_ptx_commit();\n    int stage", "    int stage"),
+    Mutation("no commit in the prologue", "Race", "    }\n    tvm_builtin_ptx_commit();\n  }", "    }\n  }"),
+    Mutation("a warp-wide barrier for a block-wide one", "Uninitialised", "__syncthreads();", "__syncwarp();"),
+    Mutation("barrier in part of the warps", "Race", "__syncthreads();", "if (tx < 96) __syncthreads();"),
+    Mutation("barrier for a warp too many", "Deadlock", "__syncthreads();", 'asm volatile("bar.sync 0, 160;");'),
+    Mutation("barrier for a warp too few", "Uninitialised", "__syncthreads();", 'asm volatile("bar.sync 0, 96;");'),
+    Mutation("barrier for half a warp", "BadOperand", "__syncthreads();", 'asm volatile("bar.sync 0, 80;");'),
+    Mutation("barrier in part of a warp", "Divergence", "__syncthreads();", "if (tx != 5) __syncthreads();"),
+    Mutation("one stage too few", "Race", "#define STAGES 3", "#define STAGES 2"),
+    Mutation(
+        "stage of the copies off by one", "Race", "((k + STAGES - 1) % STAGES) * 8192", "((k + STAGES) % STAGES) * 8192"
+    ),
+    Mutation("stage of the loads off by one", "Race", "(k % STAGES) * 8192", "((k + 1) % STAGES) * 8192"),
+    Mutation(
+        "no swizzle when A is read",
+        "WrongValues",
+        f"[stage + (row * 64) + {SWIZZLE}]",
+        "[stage + (row * 64) + (chunk * 16)]",
+    ),
+    Mutation(
+        "swizzle by another bit when A is read",
+        "WrongValues",
+        f"[stage + (row * 64) + {SWIZZLE}]",
+        "[stage + (row * 64) + ((chunk ^ (row & 3)) * 16)]",
+    ),
+    Mutation(
+        "swizzle leaves the row",
+        "Misaligned",
+        f"[stage + (row * 64) + {SWIZZLE}]",
+        "[stage + (row * 64) + ((chunk ^ ((row >> 1) & 3)) * 24)]",
+    ),
+    Mutation(
+        "fragments of A in another order",
+        "WrongValues",
+        "int chunk = (s * 2) + (lane >> 4);",
+        "int chunk = (s * 2) + ((lane >> 3) & 1);",
+    ),
+    Mutation(
+        "fragments of B in another order",
+        "WrongValues",
+        "a_ptr[i * 4 + 3], b_ptr[j * 2], b_ptr[j * 2 + 1],",
+        "a_ptr[i * 4 + 3], b_ptr[j * 2 + 1], b_ptr[j * 2],",
+    ),
+    Mutation(
+        "registers of A swapped",
+        "WrongValues",
+        "a_ptr[i * 4 + 1], a_ptr[i * 4 + 2], a_ptr[i * 4 + 3], b_ptr",
+        "a_ptr[i * 4 + 2], a_ptr[i * 4 + 1], a_ptr[i * 4 + 3], b_ptr",
+    ),
+    Mutation("unsigned for signed", "WrongValues", "s32.s8.s8.s32", "s32.u8.s8.s32"),
+    Mutation(
+        "accumulators of C not carried on",
+        "WrongValues",
+        "acc_ptr[c], acc_ptr[c + 1], acc_ptr[c + 2], acc_ptr[c + 3]);",
+        "0u, 0u, 0u, 0u);",
+    ),
+    Mutation("transposed ldmatrix", "WrongValues", "m8n8.x4.shared", "m8n8.x4.trans.shared"),
+    Mutation("one row beyond M is read", "OutOfBounds", "(block_m + row) < M_SIZE", "(block_m + row) < M_SIZE + 1"),
+    Mutation("one row beyond M is stored", "OutOfBounds", "if (row < M_SIZE)", "if (row < M_SIZE + 1)"),
+    Mutation(
+        "input read one element further",
+        "Misaligned",
+        "(k * 16) + (chunk * 4)])), (((block_m",
+        "(k * 16) + (chunk * 4) + 1])), (((block_m",
+    ),
+    Mutation(
+        "weights read one slice further",
+        "OutOfBounds",
+        "((k + STAGES - 1) * 16) + (chunk * 4)])));",
+        "((k + STAGES) * 16) + (chunk * 4)])));",
+    ),
+    Mutation("zero fill of 12 bytes", "WrongValues", "(uint)16 : (uint)0", "(uint)12 : (uint)0"),
+    Mutation("source larger than the copy", "BadOperand", "(uint)16 : (uint)0", "(uint)20 : (uint)0"),
+    Mutation("shared memory too small by 16 bytes", "OutOfBounds", launch={"shared_bytes": 3 * 8192 - 16}),
+    Mutation("a block too few", "WrongValues", launch={"grid": 3}),
+    Mutation("more threads than the launch bound", "LaunchFailure", launch={"block": 160}),
+    Mutation("fewer warps than the tile needs", "Uninitialised", launch={"block": 96}),
+    Mutation("blocks write the same tile", "Race", "(((int)blockIdx.x) % 2) * 64", "0"),
+    Mutation(
+        "output stored at an odd word",
+        "Misaligned",
+        "(lane & 3) * 2);\n        if (row",
+        "(lane & 3) * 2) + 1;\n        if (row",
+    ),
+    Mutation(
+        "one lane leaves early",
+        "Divergence",
+        "  for (int i = 0; i < 32; ++i) {",
+        "  if (tx == 77) return;\n  for (int i = 0; i < 32; ++i) {",
+    ),
+    Mutation("an instruction nobody knows", "UnknownInstruction", "cp.async.commit_group;", "cp.async.commit_groups;"),
+    Mutation("a cache level that copies 16 bytes only", "UnknownInstruction", "[%0], [%1], 16;", "[%0], [%1], 8;"),
+    Mutation("a loop that does not end", "Hang", "i < 32; ++i) {", "i < 32; i += 0) {"),
+)
+
+CONV = (
+    Mutation("a block too many", "OutOfBounds", launch={"grid": 3}),
+    Mutation(
+        "no barrier after the loads", "Race", "  __syncthreads();\n  for (int i = 0; i < 4", "  for (int i = 0; i < 4"
+    ),
+    Mutation(
+        "no barrier before the tile is reused",
+        "Race",
+        "  __syncthreads();\n  for (int i = 0; i < 4; ++i) {\n    float",
+        "  for (int i = 0; i < 4; ++i) {\n    float",
+    ),
+    Mutation("no __syncwarp before the wide store", "Race", "  __syncwarp();\n", ""),
+    Mutation("halo not loaded at the bottom", "Uninitialised", "if (tx < 60)", "if (tx < 50)"),
+    Mutation("halo one column to the right", "WrongValues", "int column = (tx % 10) - 1;", "int column = (tx % 10);"),
+    Mutation("halo not padded on the right", "OutOfBounds", "(column < 8)", "(column < 9)"),
+    Mutation("halo not padded at the top", "OutOfBounds", "((0 <= row) && (row < 8))", "(row < 8)"),
+    Mutation("pitch of the halo tile", "WrongValues", "(tap / 3)) * 10)", "(tap / 3)) * 8)"),
+    Mutation(
+        "taps transposed",
+        "WrongValues",
+        "(tap / 3)) * 10) + ((lane & 7) + (tap % 3))",
+        "(tap % 3)) * 10) + ((lane & 7) + (tap / 3))",
+    ),
+    Mutation("weights beyond the last tap", "OutOfBounds", "+ tx) < 72", "+ tx) < 73"),
+    Mutation("last weight not loaded", "Uninitialised", "+ tx) < 72", "+ tx) < 71"),
+    Mutation("one tap too many", "OutOfBounds", "tap < 9", "tap < 10"),
+    Mutation("ldmatrix at an odd address", "Misaligned", "((lane & 7) * 16)", "((lane & 7) * 16) + 8"),
+    Mutation("truncation for rounding", "WrongValues", "__float2int_rn", "__float2int_rz"),
+    Mutation("no clamp", "WrongValues", "max(min(value, 127), -128)", "value"),
+    Mutation(
+        "scales of the neighbouring channel",
+        "WrongValues",
+        "c_ptr[((lane & 3) * 2) + (i & 1)]",
+        "c_ptr[((lane & 3) * 2) + 1 - (i & 1)]",
+    ),
+    Mutation("output written one vector further", "OutOfBounds", "(lane * 4)))) =", "(lane * 4)) + 4)) ="),
+    Mutation(
+        "an instruction that the chip lacks",
+        "UnavailableInstruction",
+        "mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0, %1}, {%2}, {%3}, {%4, %5};",
+        "cp.async.commit_group;",
+    ),
+)
