@@ -11,6 +11,7 @@ from functools import cached_property
 from tvm import tirx
 from tvm.tirx import IntImm
 
+from mmasched.templates.cpu.copier import Copier, pad_row, padding_value
 from mmasched.templates.cpu.epilogue import Epilogue, Finish
 from mmasched.templates.cpu.geometry import IM2COL, PixelBlocks, Pixels, Plane, Reduction, weight_terms
 from mmasched.templates.cpu.spec import KernelSpec, round_up
@@ -34,6 +35,7 @@ class DensePlan:
     vectors: int
     matrix_tiles: bool  # im2col writes 16 x 64-byte tiles, as AMX loads them
     lane_bytes: int = 4  # neighbouring bytes of a group whose products end up in one int32 lane
+    pads_along: bool = False  # rows of the padded input are written just before the first tile that reads them
 
     @cached_property
     def reduction(self) -> Reduction:
@@ -114,7 +116,6 @@ class Tile:
     channel: Expr
     packed_channel: Expr
     rows: list[Expr]
-    starts: list[Expr]
 
 
 class DenseKernel(ABC):
@@ -141,6 +142,7 @@ class DenseKernel(ABC):
         self.tid = tirx.Var("tid", "int32")
         from_workspace = spec.copies_input
         self.x = e.buffer(params["ws" if from_workspace else "x"], "uint8", MEMORY, "source")
+        self.input = e.buffer(params["x"], "uint8", MEMORY, "input") if plan.pads_along else None
         self.w = e.buffer(params["w"], "int8", MEMORY, "weights")
         self.ints = e.buffer(params["c"], "int32", MEMORY, "constants")
         self.floats = e.buffer(params["c"], "float32", MEMORY, "scales")
@@ -155,8 +157,14 @@ class DenseKernel(ABC):
         if not raw:
             self.epilogue.prepare()
         self.emit_setup()
+        if plan.pads_along:
+            self._padded_rows = e.register("int32", 1, "padded_rows")
+            e.store(self._padded_rows, 0, IntImm("int32", -1))
         with self._tiles() as (m, n, g):
-            self.emit_tile(self._tile(m, n, g))
+            tile = self._tile(m, n, g)
+            if plan.pads_along:
+                self._pad_rows(tile)
+            self.emit_tile(tile)
         self.emit_teardown()
         return e.build([*params.values(), self.tid])
 
@@ -209,12 +217,30 @@ class DenseKernel(ABC):
 
         weights = e.let(index * (plan.reduction.steps * plan.step_bytes), "w_tile")
         packed = e.let(index * plan.tile_channels, "packed")
-        return Tile(sources, self._pixel(rows, starts, channel), weights, channel, packed, rows, starts)
+        return Tile(sources, self._pixel(rows, starts, channel), weights, channel, packed, rows)
 
-    def finished_tile(self, rows: list[Expr], starts: list[Expr], channel: Expr, packed_channel: Expr) -> Tile:
-        """A tile that needs its output's addresses and constants only."""
-        none = IntImm("int32", 0)
-        return Tile([], self._pixel(rows, starts, channel), none, channel, packed_channel, rows, starts)
+    def _pad_rows(self, tile: Tile) -> None:
+        """Write the rows of the padded input up to the last one that the tile reads; tiles come in ascending order.
+
+        They are then still in the level 1 cache. Each thread writes what it needs, so that no thread waits for another:
+        the rows that two of them read get the same bytes twice.
+        """
+        e, spec, p = self.e, self.spec, self.spec.problem
+        height = spec.padded_shape[0]
+
+        def first_row(row: Expr) -> Expr:
+            image, y = tirx.floordiv(row, p.out_height), tirx.floormod(row, p.out_height)
+            return image * height + y * p.stride[0]
+
+        done = load(self._padded_rows, 0, "int32")
+        end = e.let(first_row(tile.rows[-1]) + p.kernel_extent[0], "padded_end")
+        with e.when(done < end):
+            begin = e.let(tirx.Select(done < 0, first_row(tile.rows[0]), done), "padded_begin")
+            copier = Copier(e, self.input, self.x, shift=spec.input_shift, value=padding_value(spec),
+                            widest=spec.isa.bytes)  # fmt: skip
+            with e.loop(end - begin, "row") as i:
+                pad_row(e, spec, copier, e.let(begin + i, "row"))
+            e.store(self._padded_rows, 0, end)
 
     def _pixel(self, rows: list[Expr], starts: list[Expr], channel: Expr) -> Callable[[Plane, int, Expr | int], Expr]:
         """A function from (plane, block, pixel of the block) to the offset of the tile's first channel there."""

@@ -267,7 +267,7 @@ class Plan:
         """Where each part of the constants begins, in words; "end" is their size.
 
         parameters; scale [blocks, outputs]; weight_bits [outputs] (XOR only); bias [blocks, patterns, outputs];
-        row_pattern, column_pattern (if there are several); table [slices, units of a slice, 2] (where offsets are tabled).
+        row_pattern, column_pattern (if there are several); table [slices, units of a slice, 2] (if tabled).
         """
         patterns = self.pattern_shape[0] * self.pattern_shape[1]
         p, r = self.problem, self.reduction

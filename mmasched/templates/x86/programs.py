@@ -42,16 +42,20 @@ def generate_program(spec: KernelSpec) -> Program:
     if c.template == "x86_depthwise":
         return depthwise_program(spec, build_pad)
     matrix = c.template == "x86_amx"
+    # Whoever splits the channels among threads would write every row in each of them.
+    along = spec.mode == PAD and spec.copies_input and (spec.threads == 1 or c["parallel"] == "m")
     if matrix:
-        plan = DensePlan(spec, matrix_group(spec), 16, int(c["tile_m"]), int(c["vectors"]), spec.mode == IM2COL)
+        plan = DensePlan(
+            spec, matrix_group(spec), 16, int(c["tile_m"]), int(c["vectors"]), spec.mode == IM2COL, pads_along=along
+        )
         scratch = 4 * scratch_words(plan.tile_blocks, plan.vectors) * spec.threads
     else:
-        plan = DensePlan(spec, 4, int(c["tile_w"]), int(c["tile_h"]), int(c["vectors"]), False)
+        plan = DensePlan(spec, 4, int(c["tile_w"]), int(c["tile_h"]), int(c["vectors"]), False, pads_along=along)
         scratch = 0
 
     def phases() -> tuple[tirx.PrimFunc, ...]:
         compute = (MatrixKernel if matrix else VectorKernel)(plan).build()
-        return (build_stage(plan), compute) if spec.copies_input else (compute,)
+        return (build_stage(plan), compute) if spec.copies_input and not along else (compute,)
 
     blocks = plan.reduction.blocks
     return Program(
