@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -17,6 +17,9 @@ from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates import generate, space_for
 from mmasched.templates.program import Program, standalone_module
+
+if TYPE_CHECKING:
+    from mmasched.build.cuda.candidate import CudaCandidate
 
 MAX_COPIES = 24
 
@@ -96,11 +99,17 @@ def weight_copies(program: Program, hardware: Any) -> int:
 
 def build_candidate(
     problem: Conv2d, config: Config, hardware: Any, threads: int, *, cold_weights: bool = False
-) -> Candidate:
+) -> Candidate | CudaCandidate:
     """Generate and compile a config. Raises ConstraintError for an invalid config, BuildError if the compiler fails.
 
     cold_weights: `time` streams the weights from beyond the level 2 cache instead of finding them there.
+
+    For cuda/* targets the candidate is on the GPU: see build.cuda.candidate for what that raises.
     """
+    if hardware.target.family == "cuda":
+        from mmasched.build.cuda.candidate import build_cuda_candidate
+
+        return build_cuda_candidate(problem, config, hardware, threads, cold_weights=cold_weights)
     broken = space_for(problem, hardware, threads).violated(config)
     if broken:
         raise ConstraintError(f"config {config.as_dict()} breaks {', '.join(broken)}")
