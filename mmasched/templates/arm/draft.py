@@ -145,13 +145,21 @@ def _winograd(spec: KernelSpec, site: Site) -> Draft:
     form, rows, vectors = plan.form, plan.rows, plan.vectors
     tiles, positions = plan.blocks * plan.block, plan.form.positions
     accumulators = rows * vectors
-    registers = accumulators + rows + -(-vectors // 2)
-    step = accumulators + -(-vectors // 2) + rows / 8 + max(registers - site.registers + 1, 0) * 2.0
+    weights = -(-vectors * 16 // plan.bits)
+    registers = accumulators + rows + weights
+    step = accumulators + weights + rows / 8 + max(registers - site.registers + 1, 0) * 2.0
     register_tiles = plan.blocks * plan.row_groups * plan.channel_tiles * positions
     products = register_tiles * (8 * plan.groups * step * 1.1 + 2 * accumulators + 20.0 * plan.splits)
-    # Instructions of the transformations of 8 channels and of 4 (counted in their listings).
+    # Instructions of the transformations of 8 channels and of a register (counted in their listings).
     inputs = tiles * plan.groups * {2: 90.0, 4: 480.0}[form.m]
-    outputs = tiles * plan.channel_tiles * vectors * plan.splits * {2: 90.0, 4: 330.0}[form.m]
+    outputs = (
+        tiles
+        * plan.channel_tiles
+        * vectors
+        * plan.splits
+        * {2: 90.0, 4: 330.0}[form.m]
+        * (1.3 if plan.bits == 16 else 1)
+    )
     panels = positions * plan.position_words * 2
     working_set = plan.transformed_bytes + plan.product_bytes
     share = 1.0 / spec.threads

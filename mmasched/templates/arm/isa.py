@@ -111,5 +111,5 @@ def whole(value: Expr) -> Expr:
     Without the fence, which costs no instruction, the code generator sees that a half of repeated bytes equals the
     other, repeats over half a register, and has to move the upper halves of its partners down (EXT).
     """
-    fenced = intrinsic("float32x4", "llvm.arithmetic.fence", reinterpret("float32x4", value))
+    fenced = intrinsic("float64x2", "llvm.arithmetic.fence", reinterpret("float64x2", value))
     return reinterpret(str(value.ty.dtype), fenced)

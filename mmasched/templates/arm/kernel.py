@@ -235,7 +235,9 @@ class ByteKernel(RegisterTileKernel):
     def _load(self, at: Expr) -> Expr:
         """The group at an address, in all lanes."""
         group = self.scheme.group
-        word = reinterpret(WORD[group], load(self.x, at, f"uint8x{group}"))
+        # Loaded as one integer: four bytes would take the way through a vector register and be repeated from there.
+        view = self.e.buffer(tirx.address_of(self.x[at]), WORD[group], 1, "word")
+        word = load(view, 0, WORD[group])
         value = self._shifted(repeat(word, "int8x16", 16 // group))
         return whole(value) if self.scheme.needs_repeat else value
 

@@ -47,16 +47,19 @@ class WinogradKernel:
         self.r = e.buffer(params["r"], "uint8", MEMORY, "residual")
         self.y = e.buffer(params["y"], "int32" if spec.problem.requantize is None else "uint8", MEMORY, "output")
         self.transformed = e.buffer(params["ws"], "int16", MEMORY, "transformed")
-        self.scratch = e.buffer(params["ws"], "int32", MEMORY, "scratch")
+        self.sums = e.buffer(params["ws"], "int32", MEMORY, "sums")
+        self.products = e.buffer(params["ws"], f"int{plan.bits}", MEMORY, "products")
+        self.register = f"int{plan.bits}x{plan.lanes}"
         self.columns = plan.channel_tiles * plan.tile_channels
         self.finish = Finish.of(spec, 1)
         self.epilogue = Epilogue(e, spec, self.finish, self.ints, self.floats, 2 * self.columns)
         if not self.finish.raw:
             self.epilogue.prepare()
         start = e.let(plan.input_bytes + tid * plan.thread_bytes, "scratch")
-        self.v_at = e.let(start // 2, "v_at")
-        self.m_at = e.let((start + plan.transformed_bytes) // 4, "m_at")
-        self.s_at = e.let(self.m_at + plan.product_bytes // 4, "s_at")
+        self.v_at = e.let(tirx.floordiv(start, 2), "v_at")
+        products = start + plan.transformed_bytes
+        self.m_at = e.let(tirx.floordiv(products, plan.bits // 8), "m_at")
+        self.s_at = e.let(tirx.floordiv(products + plan.product_bytes, 4), "s_at")
         count, base = plan.blocks, const(0, "int32")
         if spec.threads > 1:
             share = -(-count // spec.threads)
@@ -139,10 +142,11 @@ class WinogradKernel:
     def _multiply(self, position: Expr, row: Expr, weights: Expr, groups: range) -> None:
         """Register tile: products of one position, summed over groups of channels."""
         e, plan, channels = self.e, self.plan, self.spec.problem.in_channels
-        acc = [[e.register("int32", 4) for _ in range(plan.vectors)] for _ in range(plan.rows)]
+        bits, lanes = plan.bits, plan.lanes
+        acc = [[e.register(f"int{bits}", lanes) for _ in range(plan.vectors)] for _ in range(plan.rows)]
         for registers in acc:
             for register in registers:
-                e.store(register, 0, splat(const(0, "int32"), 4))
+                e.store(register, 0, splat(const(0, f"int{bits}"), lanes))
         source = e.let(self.v_at + (position * plan.block + row) * channels, "v")
         whole_groups = min(len(groups), channels // GROUP - groups.start)
         with e.loop(whole_groups, "k") as k:
@@ -151,38 +155,49 @@ class WinogradKernel:
             self._group(acc, source + channels - GROUP, weights, groups.stop - 1)
         for i, registers in enumerate(acc):
             for v, register in enumerate(registers):
-                to = self.m_at + (((row + i) * plan.vectors + v) * self.form.positions + position) * 4
-                e.store(self.scratch, to, load(register, 0, "int32x4"))
+                to = self.m_at + (((row + i) * plan.vectors + v) * self.form.positions + position) * lanes
+                e.store(self.products, to, load(register, 0, self.register))
 
     def _group(self, acc: list[list[tirx.Var]], source: Expr, weights: Expr, group: Expr | int) -> None:
         e, plan, channels = self.e, self.plan, self.spec.problem.in_channels
         words = [e.let(load(self.transformed, source + i * channels, "int16x8"), "a") for i in range(plan.rows)]
         at = e.let(weights + group * (GROUP * plan.tile_channels), "w")
         for k in range(GROUP):
-            halves = []
-            for v in range(0, plan.vectors, 2):
-                offset = at + k * plan.tile_channels + 4 * v
-                if v + 1 < plan.vectors:
-                    both = e.let(load(self.w, offset, "int16x8"), "b")
-                    halves += [(both, False), (both, True)]
-                else:
-                    halves.append((e.let(load(self.w, offset, "int16x4"), "b"), None))
+            columns = self._columns(at + k * plan.tile_channels)
             for word, registers in zip(words, acc, strict=True):
-                for (b, high), register in zip(halves, registers, strict=True):
-                    operand = b if high is None else shuffle([b], range(4, 8) if high else range(4))
-                    lane = splat(shuffle([word], [k]), 4)
-                    product = intrinsic("int32x4", "llvm.aarch64.neon.smull.v4i32", operand, lane)
-                    e.store(register, 0, load(register, 0, "int32x4") + product)
+                lane = shuffle([word], [k])
+                for b, register in zip(columns, registers, strict=True):
+                    operand = splat(lane, plan.lanes)
+                    if plan.bits == 16:
+                        product = b * operand
+                    else:
+                        product = intrinsic("int32x4", "llvm.aarch64.neon.smull.v4i32", b, operand)
+                    e.store(register, 0, load(register, 0, self.register) + product)
+
+    def _columns(self, at: Expr) -> list[Expr]:
+        """The weights of one input channel: registers of int16, or halves of them where sums are int32."""
+        e, plan = self.e, self.plan
+        if plan.bits == 16:
+            return [e.let(load(self.w, at + 8 * v, "int16x8"), "b") for v in range(plan.vectors)]
+        halves = []
+        for v in range(0, plan.vectors, 2):
+            if v + 1 < plan.vectors:
+                both = e.let(load(self.w, at + 4 * v, "int16x8"), "b")
+                halves += [shuffle([both], range(4)), shuffle([both], range(4, 8))]
+            else:
+                halves.append(e.let(load(self.w, at + 4 * v, "int16x4"), "b"))
+        return halves
 
     # ---- outputs
 
     def _transform_output(self, first: Expr, tile: Expr, channel: Expr, packed: Expr, split: int) -> None:
         e, plan, form = self.e, self.plan, self.form
         image, y, x = self._corner(first, tile)
-        times = self._times("int32x4", OUTPUT_FACTORS[form.m])
+        times = self._times(self.register, OUTPUT_FACTORS[form.m])
         inverse = None
-        if form.inverse != 1:
-            inverse = e.let(whole(splat(const(form.inverse, "int32"), 4)), "inverse")
+        if form.inverse() != 1:
+            scalar = const(form.inverse(plan.bits), f"int{plan.bits}")
+            inverse = e.let(whole(splat(scalar, plan.lanes)), "inverse")
 
         def address(plane: Plane) -> Expr:
             return e.let(image * plane.image + y * plane.row + x * plane.pixel + plane.offset + channel, "dst")
@@ -190,59 +205,74 @@ class WinogradKernel:
         last = split == plan.splits - 1
         to = address(self.spec.output_plane) if last else None
         residual = address(self.spec.residual_plane) if last and self.finish.residual else None
+        lanes, parts = plan.lanes, plan.lanes // 4
         with e.loop(plan.vectors, "v") as v:
-            at = e.let(self.m_at + (tile * plan.vectors + v) * (form.positions * 4), "m")
+            at = e.let(self.m_at + (tile * plan.vectors + v) * (form.positions * lanes), "m")
             columns = []
             for j in range(form.size):
-                values = [
-                    e.let(load(self.scratch, at + (i * form.size + j) * 4, "int32x4"), "p") for i in range(form.size)
-                ]
+                places = [at + (i * form.size + j) * lanes for i in range(form.size)]
+                values = [e.let(load(self.products, place, self.register), "p") for place in places]
                 columns.append(self._let_all(transform_outputs(form.m, values, times), "h"))
-            bias = e.let(load(self.ints, packed + v * 4, "int32x4"), "bias")
-            scale = None
+            first_channel = e.let(packed + v * lanes, "c")
+            biases = [e.let(load(self.ints, first_channel + 4 * q, "int32x4"), "bias") for q in range(parts)]
+            scales = []
             if last and not self.finish.raw:
-                scale = e.let(load(self.floats, self.columns + packed + v * 4, "float32x4"), "scale")
-            sums = e.let(self.s_at + (tile * plan.vectors + v) * (form.m * form.m * 4), "s")
+                scales = [
+                    e.let(load(self.floats, self.columns + first_channel + 4 * q, "float32x4"), "scale")
+                    for q in range(parts)
+                ]
+            sums = e.let(self.s_at + (tile * plan.vectors + v) * (form.m * form.m * lanes), "s")
             for i in range(form.m):
                 row = transform_outputs(form.m, [column[i] for column in columns], times)
                 exact = []
                 for j, value in enumerate(row):
                     if inverse is not None:
                         value = value * inverse
-                    value = value >> splat(const(form.shift, "int32"), 4)
-                    place = sums + (i * form.m + j) * 4
-                    value = value + (bias if split == 0 else load(self.scratch, place, "int32x4"))
-                    if last:
-                        exact.append(e.let(value, "sum"))
-                    else:
-                        e.store(self.scratch, place, value)
+                    value = e.let(value >> splat(const(form.shift, f"int{plan.bits}"), lanes), "y")
+                    place = sums + (i * form.m + j) * lanes
+                    quarters = []
+                    for q in range(parts):
+                        part = tirx.Cast("int32x4", shuffle([value], range(4 * q, 4 * q + 4))) if parts > 1 else value
+                        before = biases[q] if split == 0 else load(self.sums, place + 4 * q, "int32x4")
+                        quarters.append(e.let(part + before, "sum"))
+                    exact.append(quarters)
+                    if not last:
+                        for q, quarter in enumerate(quarters):
+                            e.store(self.sums, place + 4 * q, quarter)
                 if last:
-                    self._store_row(exact, i, to, residual, v, scale)
+                    self._store_row(exact, i, to, residual, v, scales)
 
-    def _store_row(self, values: list[Expr], i: int, to: Expr, residual: Expr | None, v: Expr,
-                   scale: Expr | None) -> None:  # fmt: skip
-        """Finish a row of a tile: m pixels of 4 channels."""
-        e, spec, m = self.e, self.spec, self.form.m
-        valid = min(spec.problem.out_channels, 4)  # vectors are full where there are enough channels for one
+    def _store_row(self, values: list[list[Expr]], i: int, to: Expr, residual: Expr | None, v: Expr,
+                   scales: list[Expr]) -> None:  # fmt: skip
+        """Finish a row of a tile: m pixels of a register's channels, `values[pixel][part of 4 channels]`."""
+        e, spec, m, width = self.e, self.spec, self.form.m, self.plan.lanes // 4
+        valid = min(spec.problem.out_channels, self.plan.lanes)  # registers are full where there are enough channels
 
         def at(base: Expr, plane: Plane, j: int) -> Expr:
-            return base + i * plane.row + j * plane.pixel + v * 4
+            return base + i * plane.row + j * plane.pixel + v * self.plan.lanes
 
         addresses = [e.let(at(to, spec.output_plane, j), "dst") for j in range(m)]
         if self.finish.raw:
-            for value, address in zip(values, addresses, strict=True):
-                self.epilogue.store_raw(self.y, value, address, range(4), valid)
+            for parts, address in zip(values, addresses, strict=True):
+                for q, value in enumerate(parts):
+                    self.epilogue.store_raw(self.y, value, address + 4 * q, range(4), valid - 4 * q)
             return
-        chosen = [min(j, m - 1) for j in range(4)]
+        together = 4 // width
+        chosen = [min(j, m - 1) for j in range(together)]
         residuals = None
         if residual is not None:
             places = [e.let(at(residual, spec.residual_plane, j), "r") for j in chosen]
-            residuals = self.epilogue.residuals(self.r, places, 1, valid)
+            residuals = self.epilogue.residuals(self.r, places, width, valid)
         quantized = [
-            [self.epilogue.quantize(self.epilogue.scaled(values[j], scale), residuals[k][0] if residuals else None)]
+            [
+                self.epilogue.quantize(
+                    self.epilogue.scaled(values[j][q], scales[q]), residuals[k][q] if residuals else None
+                )
+                for q in range(width)
+            ]
             for k, j in enumerate(chosen)
         ]
-        self.epilogue.store_pixels(self.y, quantized, addresses, 1, valid)
+        self.epilogue.store_pixels(self.y, quantized, addresses, width, valid)
 
 
 def winograd_program(spec: KernelSpec) -> Program:
@@ -255,5 +285,6 @@ def winograd_program(spec: KernelSpec) -> Program:
 
     return Program(
         phases, identity(spec, 1), spec.threads, plan.input_bytes + plan.thread_bytes * spec.threads + 64,
-        plan.weight_bytes, plan.constant_words, plan.pack_weights, plan.pack_constants, ("smlal",),
+        plan.weight_bytes, plan.constant_words, plan.pack_weights, plan.pack_constants,
+        ("mla",) if plan.bits == 16 else ("smlal",),
     )  # fmt: skip

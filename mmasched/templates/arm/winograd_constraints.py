@@ -13,6 +13,7 @@ from mmasched.templates.cpu.constraints import Values
 from mmasched.templates.cpu.geometry import DIRECT, weight_terms
 
 INT16 = drain.lane_range(16)
+MOST_AT_ONCE = 64  # splitting the sums over fewer channels than this is never worth the transformations back
 
 
 def applies(problem: Conv2d) -> bool:
@@ -26,13 +27,13 @@ def _ranges(problem: Conv2d) -> tuple[drain.Range, drain.Range]:
     return drain.input_range(problem, bias), drain.byte_weight_range(problem)
 
 
-@constraint("outputs")
+@constraint("outputs", "lanes")
 def transformed_fit(problem: Conv2d, values: Values, site: Site) -> bool:
     """Transformed operands are int16, and the channels of a register can be summed without losing the result."""
     form, (inputs, weights) = FORMS[values["outputs"]], _ranges(problem)
     ranges = form.input_range(inputs), form.weight_range(weights)
     inside = all(INT16[0] <= low and high <= INT16[1] for low, high in ranges)
-    return inside and form.channels_at_once(inputs, weights) >= GROUP
+    return inside and form.channels_at_once(inputs, weights, values["lanes"]) >= min(problem.in_channels, MOST_AT_ONCE)
 
 
 @constraint("outputs")
@@ -49,16 +50,18 @@ def tiles_within_output(problem: Conv2d, values: Values, site: Site) -> bool:
     return values["tiles"] <= count and (values["block"] == 1 or values["tiles"] * values["block"] < 2 * count)
 
 
-@constraint("vectors")
+@constraint("vectors", "lanes")
 def vectors_are_full(problem: Conv2d, values: Values, site: Site) -> bool:
-    """Every vector of a tile has 4 channels, but for a problem that has fewer."""
-    return 4 * values["vectors"] <= max(problem.out_channels, 4)
+    """Every register of sums is full, but for a problem that has fewer channels than one."""
+    channels = 128 // values["lanes"]
+    return channels * values["vectors"] <= max(problem.out_channels, 4)
 
 
-@constraint("tiles", "vectors")
+@constraint("tiles", "vectors", "lanes")
 def registers_fit(problem: Conv2d, values: Values, site: Site) -> bool:
     """Accumulators, a register of activations per Winograd tile and the weights of a step stay in registers."""
-    return values["tiles"] * (values["vectors"] + 1) + -(-values["vectors"] // 2) <= site.registers
+    weights = -(-values["vectors"] * 16 // values["lanes"])
+    return values["tiles"] * (values["vectors"] + 1) + weights <= site.registers
 
 
 @constraint("input")

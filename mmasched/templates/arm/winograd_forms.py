@@ -2,8 +2,9 @@
 
 An output tile is Y = A^T [(G g G^T) * (B^T d B)] A. G has fractions; here its rows are multiplied by integers, which A
 makes up for, so that everything is an integer and Y comes out `scale` squared times too large. All sums may wrap around
-modulo 2^32: dividing by the odd part of the factor is multiplying by its inverse modulo 2^32, dividing by the power of
-two is an arithmetic shift, which is right as long as the true result times that power stays within int32.
+modulo 2^32 (or 2^16, for narrow operands): dividing by the odd part of the factor is multiplying by its inverse in that
+ring, dividing by the power of two is an arithmetic shift, which is right as long as the true result times that power
+stays within the lane.
 
 Sources: Lavin and Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016), for the matrices; the modular
 division is elementary.
@@ -50,11 +51,10 @@ class Form:
         factor = self.scale * self.scale
         return (factor & -factor).bit_length() - 1
 
-    @cached_property
-    def inverse(self) -> int:
-        """The inverse of the factor's odd part modulo 2^32, as int32."""
-        value = pow(self.scale * self.scale >> self.shift, -1, 1 << 32)
-        return value - (1 << 32) if value >> 31 else value
+    def inverse(self, bits: int = 32) -> int:
+        """The inverse of the factor's odd part modulo 2^bits, as a signed number."""
+        value = pow(self.scale * self.scale >> self.shift, -1, 1 << bits)
+        return value - (1 << bits) if value >> bits - 1 else value
 
     def transform_weights(self, weights: np.ndarray) -> np.ndarray:
         """[O, 3, 3, I] integers to int64 [positions, O, I]."""
@@ -70,10 +70,10 @@ class Form:
         """(lowest, highest) transformed weight over all positions."""
         return transformed_range(self.weights, values)
 
-    def channels_at_once(self, inputs: Range, weights: Range) -> int:
-        """Channels that may be summed before the transformation back without losing the true result."""
+    def channels_at_once(self, inputs: Range, weights: Range, bits: int = 32) -> int:
+        """Channels that may be summed in lanes of `bits` before the transformation back without losing the result."""
         low, high = product_range(inputs, weights)
-        limit = 1 << 31 - self.shift
+        limit = 1 << bits - 1 - self.shift
         bounds = [limit // (9 * -low)] if low else []
         bounds += [(limit - 1) // (9 * high)] if high else []
         return min(bounds, default=1 << 31)

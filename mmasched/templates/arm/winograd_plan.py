@@ -19,7 +19,7 @@ GROUP = 8  # channels of a register of int16
 class WinogradPlan:
     """A block of `block` x `rows` Winograd tiles is transformed, multiplied and finished before the next.
 
-    Of the transformed tiles `rows` are multiplied by `vectors` vectors of 4 channels at a time.
+    Of the transformed tiles `rows` are multiplied by `vectors` registers of channels at a time, of lanes of `bits`.
     """
 
     spec: KernelSpec
@@ -38,6 +38,16 @@ class WinogradPlan:
     def vectors(self) -> int:
         """Channel vectors of a register tile."""
         return int(self.spec.config["vectors"])
+
+    @property
+    def bits(self) -> int:
+        """Width of the lanes in which products are summed: 32, or 16 where that is exact."""
+        return int(self.spec.config["lanes"])
+
+    @property
+    def lanes(self) -> int:
+        """Output channels of a register of sums."""
+        return 128 // self.bits
 
     # ---- tiles over the output
 
@@ -77,7 +87,7 @@ class WinogradPlan:
     @cached_property
     def tile_channels(self) -> int:
         """Output channels of a register tile."""
-        return 4 * self.vectors
+        return self.lanes * self.vectors
 
     @cached_property
     def channel_tiles(self) -> int:
@@ -94,7 +104,7 @@ class WinogradPlan:
         """Groups that are summed before the transformation back (Form.channels_at_once)."""
         p = self.spec.problem
         inputs, weights = drain.input_range(p, self.spec.input_bias), drain.byte_weight_range(p)
-        most = self.form.channels_at_once(inputs, weights) // GROUP
+        most = self.form.channels_at_once(inputs, weights, self.bits) // GROUP
         count = -(-self.groups // max(most, 1))
         return -(-self.groups // count)
 
@@ -119,12 +129,12 @@ class WinogradPlan:
 
     @cached_property
     def product_bytes(self) -> int:
-        """Bytes of a block's products: int32 [tiles, vectors, positions, 4]."""
-        return 4 * self.form.positions * self.block * self.tile_channels
+        """Bytes of a block's products: [tiles, vectors, positions, lanes] of a register's lanes."""
+        return self.bits // 8 * self.form.positions * self.block * self.tile_channels
 
     @cached_property
     def sum_bytes(self) -> int:
-        """Bytes of a block's outputs while input channels are split: int32 [tiles, vectors, m * m, 4]."""
+        """Bytes of a block's outputs while input channels are split: int32 [tiles, vectors, m * m, lanes]."""
         return 4 * self.form.m**2 * self.block * self.tile_channels if self.splits > 1 else 0
 
     @cached_property

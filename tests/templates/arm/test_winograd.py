@@ -31,12 +31,19 @@ PROBLEMS = {
                        requantize=Requantize(1e-4, 4, residual_scale=0.7, residual_zero_point=9)),
     "quantized addition": Conv2d(1, 7, 7, 24, 16, 3, padding=1, residual=True, output_signed=True,
                                  requantize=Requantize(1e-4, 4, add=QuantizedAdd(0.7, 0.9, -3.5))),
+    "2 bits": Conv2d(1, 10, 10, 19, 21, 3, padding=1, input_bits=2, weight_bits=2, residual=True,
+                     requantize=Requantize(2e-2, residual_scale=0.5)),
     "4 bits": Conv2d(1, 10, 10, 32, 16, 3, padding=1, input_bits=4, weight_bits=4, requantize=Requantize(1e-2)),
 }  # fmt: skip
 
 
 def config(**knobs) -> Config:
-    return Config("neon_winograd", {"input": "pad", "outputs": 4, "tiles": 2, "vectors": 2, "block": 2} | knobs)
+    values = {"input": "pad", "outputs": 4, "lanes": 32, "tiles": 2, "vectors": 2, "block": 2}
+    return Config("neon_winograd", values | knobs)
+
+
+def make_plan(problem: Conv2d, chosen: Config) -> WinogradPlan:
+    return WinogradPlan(make_spec(problem, chosen, Site.of(hardware(TARGET), 1)))
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -49,13 +56,18 @@ def test_problems_are_exact(name: str) -> None:
         check(problem, space.sample(rng), TARGET, threads)
 
 
+@pytest.mark.parametrize("bits, outputs_, lanes", [(8, 4, 32), (2, 2, 16)])
 @pytest.mark.parametrize("channels, splits", [(224, 1), (232, 2), (460, 3)])
-def test_splits_are_exact_and_needed(monkeypatch, channels: int, splits: int) -> None:
-    """8 bits over their full range: up to 227 channels at once; with one group of 8 more the result is lost."""
-    problem = Conv2d(1, 6, 6, channels, 4, 3, input_signed=True, output_bits=32)
+def test_splits_are_exact_and_needed(monkeypatch, bits, outputs_, lanes, channels: int, splits: int) -> None:
+    """Up to 227 channels at once, for 8 bits in F(4x4) and 2 bits in F(2x2); with 8 more the result is lost."""
+    problem = Conv2d(1, 6, 6, channels, 8, 3, input_signed=True, input_bits=bits, weight_bits=bits, output_bits=32)
+    chosen = config(input="direct", outputs=outputs_, lanes=lanes, vectors=1, tiles=1, block=1)
+    space = load_space("neon_winograd", winograd_constraints.WINOGRAD, problem, Site.of(hardware(TARGET), 1))
+    assert space.is_valid(chosen)
+    assert make_plan(problem, chosen).splits == splits
     cases = list(worst_case_operands(problem))
-    check(problem, config(input="direct", vectors=1, tiles=1), TARGET, cases=cases)
+    check(problem, chosen, TARGET, cases=cases)
     if splits == 2:
         monkeypatch.setattr(Form, "channels_at_once", lambda *_: channels)
-        late = outputs(problem, config(input="direct", vectors=1, tiles=1), TARGET, cases)
+        late = outputs(problem, chosen, TARGET, cases)
         assert any((output != reference(problem, **case)).any() for output, case in zip(late, cases, strict=True))

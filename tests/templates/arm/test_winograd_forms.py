@@ -23,7 +23,7 @@ def winograd(form, d: np.ndarray, g: np.ndarray) -> np.ndarray:
     u = form.transform_weights(g[None]).reshape(form.size, form.size, -1)
     v = np.einsum("ia,abc,jb->ijc", b, d.astype(np.int64), b)
     y = a @ ((u * v).sum(axis=-1)) @ a.T
-    wrapped = (y * form.inverse).astype(np.uint64).astype(np.uint32).view(np.int32)
+    wrapped = (y * form.inverse()).astype(np.uint64).astype(np.uint32).view(np.int32)
     return wrapped >> form.shift
 
 
