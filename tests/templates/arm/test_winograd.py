@@ -15,8 +15,10 @@ from mmasched.hardware import hardware
 from mmasched.problem import Conv2d, QuantizedAdd, Requantize, reference, worst_case_operands
 from mmasched.space import Config, load_space
 from mmasched.templates.arm import winograd_constraints
+from mmasched.templates.arm.programs import make_spec
 from mmasched.templates.arm.site import Site
 from mmasched.templates.arm.winograd_forms import Form
+from mmasched.templates.arm.winograd_plan import WinogradPlan
 
 TARGET = "arm/cortex-a53"
 PROBLEMS = {
