@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -29,12 +30,17 @@ def compare(
     threads: options.Threads = None,
     batch: options.Batch = None,
     peers: Annotated[
-        str | None, typer.Option("--peers", metavar="NAME,...", help="Which libraries.  [default: all; see doctor]")
+        str | None,
+        typer.Option("--peers", "--with", metavar="NAME,...", help="Which libraries.  [default: all; see doctor]"),
     ] = None,
     python: Annotated[
         str | None, typer.Option("--python", metavar="FILE", help="Interpreter that has them.  [default: this one]")
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="Bursts of 10 ms each.")] = 15,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="CUDA targets: results; what it has is not repeated.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="CUDA targets: ratios as a plot.")] = None,
 ) -> None:
     """Time other libraries and mmasched on equal work.
 
@@ -51,6 +57,13 @@ def compare(
     if rounds < 1:
         raise BadInput(f"--rounds is {rounds}: give at least 1")
     chip = hardware(target)
+    if chip.target.family == "cuda":
+        from mmasched.cli.compare_cuda import compare_cuda
+
+        names, records = peers.split(",") if peers else None, records_for(options.log_to_read(log))
+        return compare_cuda(network_of(work, batch), chip, names, records, python, rounds, json, plot)
+    if json or plot:
+        raise BadInput("--json and --plot are for CUDA targets: leave them out")
     if not runs_here(chip.target):
         raise BadInput(f"{chip.target} does not run on this machine, so that nothing can be timed: leave --target out")
     count = check_threads(threads)

@@ -1,0 +1,116 @@
+"""tools/gpu.sh, gpu_collect.py and gpu_int4.py; nothing is measured."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import gpu_collect
+import gpu_int4
+import pytest
+
+import mmasched
+from mmasched.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def script(*words, **options) -> subprocess.CompletedProcess:
+    command = ["bash", str(ROOT / "tools" / "gpu.sh"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def fake_python(folder: Path, status: int, sleep: float = 0) -> Path:
+    """An interpreter that notes its arguments and ends at once with a status."""
+    path = folder / "python"
+    path.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\nsleep {sleep}\nexit {status}\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_dry_run_shows_every_step(tmp_path) -> None:
+    done = script("--dry-run", "--state", tmp_path, "--chip", "cuda/sm_80")
+    assert done.returncode == 0, done.stderr
+    steps = [line[3:] for line in done.stdout.splitlines() if line.startswith("== ")]
+    assert steps[:3] == ["about", "first", "peaks"] and steps[-1] == "collect" and len(set(steps)) == len(steps)
+    assert "--target cuda/sm_80 --batch 128" in done.stdout and "--limit-seconds 530" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_finished_steps_are_skipped_and_failed_ones_repeated(tmp_path) -> None:
+    words = ("--state", tmp_path, "--chip", "cuda/sm_90", "peaks", "verify")
+    done = script("--python", fake_python(tmp_path, 0), *words)
+    assert done.returncode == 0 and (tmp_path / "peaks.done").exists(), done.stdout + done.stderr
+    assert "peaks: done before" in script("--python", fake_python(tmp_path, 0), *words).stdout
+    (tmp_path / "verify.done").unlink()
+    failed = script("--python", fake_python(tmp_path, 2), *words)
+    assert "verify: failed with status 2" in failed.stdout and not (tmp_path / "verify.done").exists()
+    assert len((tmp_path / "calls").read_text().splitlines()) == 3
+
+
+def test_the_time_ends_a_step_and_begins_no_other(tmp_path) -> None:
+    words = ("--state", tmp_path, "--chip", "cuda/sm_90", "--python", fake_python(tmp_path, 0, sleep=30))
+    done = script(*words, "--seconds", 30, "verify")
+    assert done.returncode == 3 and "not begun" in done.stdout and not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [(["--fast"], "no option --fast"), (["peeks"], "no step peeks"), (["--seconds", "1h"], "give a whole number"),
+     (["--state"], "--state needs a value")],
+)  # fmt: skip
+def test_bad_words(words, reason) -> None:
+    done = script(*words)
+    assert done.returncode == 2 and reason in done.stderr
+
+
+def test_without_a_gpu_one_sentence(tmp_path) -> None:
+    # The driver library is looked for where the loader looks; none is on machines that test this without a GPU.
+    done = script("--state", tmp_path, "--python", sys.executable, "peaks", env={**os.environ, "LD_LIBRARY_PATH": ""})
+    if done.returncode == 0:
+        pytest.skip("there is a GPU here")
+    assert done.returncode == 2 and "no GPU can be used" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_help() -> None:
+    done = script("--help")
+    assert done.returncode == 0 and "Steps:" in done.stdout and "set -e" not in done.stdout
+
+
+def test_collect_writes_a_section_once_and_records(tmp_path) -> None:
+    state, docs, logs = tmp_path / "state", tmp_path / "benchmarks.md", tmp_path / "logs"
+    state.mkdir()
+    device = {"id": "device", "board": "B", "multiprocessors": 4, "l2": 1 << 20}
+    copy = {"id": "copy 65536", "what": "bandwidth", "operation": "copy", "bytes": 65536, "rate": 2.5e12}
+    (state / "peaks.jsonl").write_text(json.dumps(device) + "\n" + json.dumps(copy) + "\n")
+    (state / "tune.jsonl").write_text("{}\n" * 100)
+    docs.write_text("# Benchmarks\n\nabove\n")
+    for _ in range(2):
+        gpu_collect.collect(state, "cuda/sm_90", docs, logs)
+    text = docs.read_text()
+    assert text.startswith("# Benchmarks\n\nabove\n") and text.count("## cuda/sm_90") == 1
+    assert "2.50" in text and "64 KiB" in text
+    assert gzip.decompress((logs / "cuda-sm_90" / "tune.jsonl.gz").read_bytes()) == b"{}\n" * 100
+
+
+def test_collect_refuses_too_much_and_nothing(tmp_path, monkeypatch) -> None:
+    with pytest.raises(BadInput, match="has no results"):
+        gpu_collect.collect(tmp_path, "cuda/sm_90", tmp_path / "b.md", tmp_path / "logs")
+    monkeypatch.setattr(gpu_collect, "MOST_BYTES", 10)
+    (tmp_path / "tune.jsonl").write_text("abcdefgh" * 100)
+    with pytest.raises(BadInput, match="keep fewer tables"):
+        gpu_collect.collect(tmp_path, "cuda/sm_90", tmp_path / "b.md", tmp_path / "logs")
+
+
+def test_int4_problems() -> None:
+    layers = mmasched.network("resnet50", batch=2).layers
+    narrow = [gpu_int4.four_bits(problem) for problem, _ in layers]
+    assert narrow[0].input_bits == 8 and all(problem.input_bits == 4 for problem in narrow[1:])
+    assert [problem.macs for problem in narrow] == [problem.macs for problem, _ in layers]
+
+
+def test_int4_needs_a_known_target(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu_int4.py", "--target", "cuda/sm_99", "--log", str(tmp_path / "l.jsonl")])
+    assert gpu_int4.main() == 2 and capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# On a host with an NVIDIA GPU: measure, tune, compare, in steps of under ten minutes that resume.
+#
+#   tools/gpu.sh [--dry-run] [--seconds N] [--state FOLDER] [--python FILE] [--chip cuda/sm_90] [STEP ...]
+#
+# Without steps all are done in order; one that is finished (FOLDER/STEP.done) is skipped, one that ran out of time goes
+# on where it stopped. --seconds N: begin no step after N seconds in all (default 560), and let none run beyond them.
+# --dry-run prints the commands. Clocks, power and modes are never set. Steps:
+#   about      the board, driver and clocks, as found
+#   first      cuDNN's plans for a handful of shapes at batch 16: where its int8 stands
+#   peaks      copy bandwidth and the rates of matrix instructions
+#   fragments  single instructions on random operands, for the emulator
+#   verify     one schedule, under emulation on this host's cores
+#   versus     mmasched against cuDNN on the handful of shapes
+#   cudnn      every plan of cuDNN for ResNet-50 at batch 16, 128 and 1
+#   tune-N     tunes ResNet-50 in int8 at batch N (16, 128, 1)
+#   tune4-N    the same in int4
+#   table-I    a table of 1,000 measured configs of shape I (0 to 3), for research into searching
+#   compare-N  mmasched against all peers at batch N (16, 128, 1)
+#   collect    writes the tables to docs/benchmarks.md and the records, compressed, to tuning_logs/<chip>/
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+dry=0 seconds=560 state=out/gpu python=python3 chip=""
+steps=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"; exit 0 ;;
+    --dry-run) dry=1; shift ;;
+    --seconds | --state | --python | --chip)
+      [ $# -ge 2 ] || { echo "error: $1 needs a value" >&2; exit 2; }
+      declare "${1#--}=$2"; shift 2 ;;
+    -*) echo "error: there is no option $1; see tools/gpu.sh --help" >&2; exit 2 ;;
+    *) steps+=("$1"); shift ;;
+  esac
+done
+case "$seconds" in '' | *[!0-9]*) echo "error: --seconds is $seconds: give a whole number" >&2; exit 2 ;; esac
+
+all=(about first peaks fragments verify versus cudnn tune-16 tune-128 tune-1 tune4-16 tune4-128 tune4-1
+  compare-16 compare-128 compare-1 table-0 table-1 table-2 table-3 collect)
+[ ${#steps[@]} -gt 0 ] || steps=("${all[@]}")
+for step in "${steps[@]}"; do
+  case " ${all[*]} " in *" $step "*) ;; *) echo "error: there is no step $step; steps: ${all[*]}" >&2; exit 2 ;; esac
+done
+
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+started=$SECONDS
+left() { echo $((seconds - (SECONDS - started))); }
+
+# The target of the GPU at hand, such as cuda/sm_90.
+find_chip() {
+  [ -n "$chip" ] && return 0
+  if [ "$dry" = 1 ]; then chip=cuda/sm_90; return 0; fi
+  local code='from mmasched.compare.cuda.driver import Device
+with Device() as device: print(f"cuda/sm_{device.capability}")'
+  if ! chip=$("$python" -c "$code" 2>&1); then
+    echo "error: no GPU can be used: $(echo "$chip" | tail -n 1)" >&2
+    exit 2
+  fi
+}
+
+# run COMMAND...: print it; unless dry, run it within the time left. 124 is the status of one that was stopped.
+run() {
+  printf '+ %s\n' "$(printf '%q ' "$@")"
+  [ "$dry" = 1 ] && return 0
+  timeout --signal=INT --kill-after=20 "$(left)" "$@"
+}
+
+mmasched() { run "$python" -m mmasched "$@"; }
+log="$state/tune.jsonl"
+jobs=$(nproc)
+few=h56w56/i64o64/k3/p1,h28w28/i512o128/k1,h14w14/i256o256/k3/p1,h7w7/i512o2048/k1
+peers=cudnn,cutlass,triton,torch
+
+step_about() {
+  run nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.max.sm,clocks.mem,power.draw,power.limit \
+    --format=csv
+}
+step_first() { run "$python" tools/gpu_cudnn.py --batches 16 --layers 2,10,17,20 --out "$state/cudnn.jsonl" \
+  --jobs 4 --limit-seconds "$(($(left) - 30))"; }
+step_peaks() { run "$python" tools/gpu_peaks.py --out "$state/peaks.jsonl" --cubins "$state/cubins" --jobs "$jobs" \
+  --limit-seconds "$(($(left) - 30))"; }
+step_fragments() { run "$python" tools/gpu_fragments.py --cubins "$state/cubins" --jobs "$jobs" \
+  --out "$state/fragments-${chip#cuda/}.npz"; }
+step_verify() { mmasched verify h14w14/i64o64/k3/p1 --target "$chip"; }
+step_versus() {
+  local problem
+  for problem in ${few//,/ }; do
+    mmasched compare "n16/$problem" --target "$chip" --with cudnn --log "$log" --json "$state/versus.jsonl" || return $?
+  done
+}
+step_cudnn() { run "$python" tools/gpu_cudnn.py --out "$state/cudnn.jsonl" --jobs 4 \
+  --limit-seconds "$(($(left) - 30))"; }
+step_tune() { mmasched tune resnet50 --target "$chip" --batch "$1" --log "$log" --trials 3000; }
+step_tune4() { run "$python" tools/gpu_int4.py --target "$chip" --batch "$1" --log "$log" --trials 3000; }
+step_table() {
+  local shapes=(${few//,/ })
+  mmasched tune "n16/${shapes[$1]}" --target "$chip" --strategy random --trials 1000 --seed "$1" \
+    --log "$state/table-$1.jsonl"
+}
+step_compare() { mmasched compare resnet50 --target "$chip" --batch "$1" --with "$peers" --log "$log" \
+  --json "$state/compare-$1.jsonl" --plot "$state/compare-$1.png"; }
+step_collect() { run "$python" tools/gpu_collect.py --state "$state" --chip "$chip"; }
+
+find_chip
+mkdir -p "$state"
+for step in "${steps[@]}"; do
+  if [ "$dry" = 0 ] && [ -e "$state/$step.done" ]; then
+    echo "== $step: done before"
+    continue
+  fi
+  if [ "$dry" = 0 ] && [ "$(left)" -lt 60 ]; then
+    echo "== $step: not begun, $(left) seconds are left; run this again"
+    exit 3
+  fi
+  echo "== $step"
+  status=0
+  case "$step" in
+    *-[0-9]*) "step_${step%-*}" "${step##*-}" || status=$? ;;
+    *) "step_$step" || status=$? ;;
+  esac
+  case "$status" in
+    0)
+      # A script that was told to stop early ends well: it is done once a run of it had time to spare.
+      if [ "$dry" = 0 ] && [ "$(left)" -gt 30 ]; then touch "$state/$step.done"; fi ;;
+    124 | 130 | 137) echo "== $step: out of time; run this again to go on"; exit 3 ;;
+    *) echo "== $step: failed with status $status; the next ones go on" ;;
+  esac
+done
