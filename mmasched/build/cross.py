@@ -20,7 +20,7 @@ from mmasched.build.toolchain import cross_tool
 from mmasched.problem import Conv2d
 from mmasched.templates.program import ARGUMENTS, DTYPES, Program, standalone_module
 
-HARNESS = Path(__file__).with_name("c") / "harness.c"
+HARNESS = Path(__file__).with_name("harness.c")
 ENTRY = "__tvm_ffi_main"
 
 _MAGIC = 0x4D4D4131
@@ -32,7 +32,7 @@ _DLPACK_CODES = {"int": 0, "uint": 1}
 class CrossBinary:
     """One convolution as an executable file for another machine.
 
-    executable takes INPUT OUTPUT THREADS [count]: see build/c/harness.c; `write_input` and `read_output` are its files.
+    executable takes INPUT OUTPUT THREADS [count]: see build/harness.c; `write_input` and `read_output` are its files.
     object: the kernel's own code in it.
     """
 

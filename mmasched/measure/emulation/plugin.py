@@ -13,7 +13,7 @@ from mmasched.build.toolchain import QEMU_PACKAGES, host_compiler, qemu, version
 from mmasched.errors import Missing
 from mmasched.measure.emulation.caches import Caches
 
-SOURCE = Path(__file__).with_name("c") / "count.c"
+SOURCE = Path(__file__).with_name("count.c")
 
 # qemu's release -> version of its plugin interface (its NEWS); older releases have an interface without versions.
 INTERFACES = (((9, 2), 4), ((9, 1), 3), ((9, 0), 2), ((6, 0), 1))

@@ -16,7 +16,7 @@
 
 EXPORTED int qemu_plugin_version = API;
 
-enum { BEGIN = 0xaa1103ff, END = 0xaa1203ff }; /* See build/c/harness.c. */
+enum { BEGIN = 0xaa1103ff, END = 0xaa1203ff }; /* See build/harness.c. */
 enum { BUCKETS = 1 << 14, LINE_BITS = 6, STREAMS = 16, ESTABLISHED = 3, NEAR = 4, MOST_WAYS = 32 };
 
 typedef struct Block {

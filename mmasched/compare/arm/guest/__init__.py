@@ -1,0 +1,1 @@
+"""Scripts that run in the emulated Python: `python SCRIPT FOLDER`, and import nothing of mmasched."""
