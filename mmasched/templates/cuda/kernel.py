@@ -260,7 +260,7 @@ class ReduceKernel:
         """The launch."""
         plan = self.plan
         e = CudaEmitter(plan.tiles, plan.threads)
-        shared = e.shared(plan.shared_bytes, "reduce_shared")
+        shared = e.shared(plan.shared_bytes, "reduce_shared") if plan["packing"] == "shared" else None
         tile = tile_of(e, plan)
         work = Multiplier(e, plan, shared, 0)
         dtype = "float32" if plan.problem.is_fp8 else "int32"

@@ -23,7 +23,7 @@ NIBBLES = 0xF0F0F0F0
 class Multiplier:
     """Multiplies slices; `accumulators` has 4 registers for each fragment [m][n]."""
 
-    def __init__(self, e: CudaEmitter, plan: Plan, shared: tirx.Var, weight_base: int) -> None:
+    def __init__(self, e: CudaEmitter, plan: Plan, shared: tirx.Var | None, weight_base: int) -> None:
         self.e, self.plan, self.shared = e, plan, shared
         self.weight_base = weight_base
         warp = e.let(div(e.thread, 32), "warp")
