@@ -33,9 +33,9 @@ SCHEMA = 1
 GLIBC = (39, 36, 35, 34, 31, 28, 27, 24, 17)
 OPTIONAL = {"cudnn": "nvidia-cudnn-frontend", "cutlass": "nvidia-cutlass"}
 RUNTIME = ("apache-tvm", "apache-tvm-ffi", "ml-dtypes", "numpy", "typing-extensions", "filelock", "psutil")
-# Never needed to run: headers, static and test libraries, tests; CUTLASS is used as headers alone.
+# Never needed to run: headers, static libraries, tests; CUTLASS is used as headers alone.
 DROPPED = re.compile(
-    r"^(tvm/3rdparty/|tvm/include/|tvm_ffi/include/|tvm_ffi/lib/libtvm_ffi_testing|.*/tests?/|.*\.pyi$|.*\.a$|.*__pycache__/"
+    r"^(tvm/3rdparty/|tvm/include/|tvm_ffi/include/|.*/tests?/|.*\.pyi$|.*\.a$|.*__pycache__/"
     r"|cutlass_library/(?!source/include/)|cutlass_cppgen/|pycute/|scipy/.*/tests/|sklearn/.*/tests/|onnx/backend/test/)"
 )
 DROPPED_FROM_RUNTIME = re.compile(r"^(tvm/lib/libtvm_compiler|.*\.dist-info/RECORD$)")
