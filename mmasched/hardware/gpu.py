@@ -76,7 +76,10 @@ def require_gpu(target: Target) -> LocalGpu:
     """
     gpu = local_gpu()
     if gpu is None:
-        raise Missing(f"{NO_GPU}: {target} can be verified under emulation here (mmasched verify), and measured on one")
+        raise Missing(
+            f"{target} can't be measured here: {NO_GPU}; give a runner such as replay:FILE, or check schedules under "
+            "emulation (mmasched verify)"
+        )
     if gpu.compute_capability != capability(target):
         raise Unsupported(
             f"the GPU here is {gpu.name} (cuda/sm_{gpu.compute_capability}), not {target}: use cuda/native"

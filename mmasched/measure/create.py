@@ -17,11 +17,16 @@ def create_runner(runner: Runner | str | None, hardware: Hardware, threads: int 
     """The runner that a user means by a name; a Runner is returned as it is.
 
     None is "local" where the target runs on this machine, else "model" where there is a cost model for it. Raises
-    Unsupported when the target can be neither measured here nor modelled, BadInput for a name that means nothing.
+    Unsupported when the target can be neither measured here nor modelled, BadInput for a name that means nothing, and
+    for CUDA targets what CudaRunner raises: Missing without a GPU, a driver or nvcc.
     """
     if isinstance(runner, Runner):
         return runner
     target = str(hardware.target)
+    if hardware.target.family == "cuda" and runner in (None, "local"):
+        from mmasched.measure.cuda.runner import CudaRunner
+
+        return CudaRunner(hardware, threads, seed=seed)
     if runner is None:
         runner = "local" if runs_here(hardware.target) else "model"
         if runner == "model" and not has_model(hardware):

@@ -89,12 +89,14 @@ class CudaCandidate:
         self, problem: Conv2d, program: CudaProgram, binary: Binary, hardware: Any, device: Device, cold: bool = False
     ) -> None:
         self.problem, self.resources = problem, dict(binary.resources)
-        self._program, self._binary, self._device, self._cold = program, binary, device, cold
-        self._l2 = hardware.l2
+        self._program, self._binary, self._device = program, binary, device
         self._module = device.load(binary.image)
         self._kernels = {
             launch.name: device.function(self._module, launch.name, launch.shared_bytes) for launch in binary.launches
         }
+        self._sizes = {name: 4 * program.sizes[name] for name in OPERANDS}
+        self._set_count = self._fitting_sets(2 * hardware.l2) if cold else 1
+        self.resources["operand_sets"] = self._set_count
         self._sets: list[dict[str, int]] = []
         self._workspace = 0
         self._graph: tuple[Any, int] | None = None
@@ -130,7 +132,7 @@ class CudaCandidate:
     def close(self) -> None:
         """Frees all that is on the device."""
         pointers = [pointer for one in self._sets for pointer in one.values()]
-        pointers += [self._workspace] if self._sets else []
+        pointers += [self._workspace] if self._workspace else []
         # After a kernel's fault nothing can be freed any more, and what went wrong is known already.
         with suppress(CudaError):
             if self._graph is not None:
@@ -139,23 +141,20 @@ class CudaCandidate:
                 self._device.free(pointer)
             if self._module is not None:
                 self._device.unload(self._module)
-        self._graph, self._sets, self._module = None, [], None
+        self._graph, self._sets, self._workspace, self._module = None, [], 0, None
+
+    def _fitting_sets(self, size: int) -> int:
+        """Sets of operands that are larger than `size` bytes without the one in use, as far as memory allows."""
+        one = sum(self._sizes.values())
+        room = self._device.free_bytes() // 2 // one
+        return max(1, min(MAX_SETS, room, -(-size // one) + 1))
 
     def _allocate(self) -> None:
-        sizes = {name: 4 * self._program.sizes[name] for name in OPERANDS}
         self._workspace = self._device.allocate(4 * self._program.sizes["ws"])
-        self._sets.append({name: self._device.allocate(size) for name, size in sizes.items()})
         # Zeroed once: kernels leave it as they want to find it.
         self._device.fill(self._workspace, 0, self._program.sizes["ws"])
-        for _ in range(1, self._set_count(sum(sizes.values()))):
-            self._sets.append({name: self._device.allocate(size) for name, size in sizes.items()})
-        self.resources["operand_sets"] = len(self._sets)
-
-    def _set_count(self, size: int) -> int:
-        if not self._cold:
-            return 1
-        room = self._device.free_bytes() // 2 // size
-        return max(1, min(MAX_SETS, room, -(-2 * self._l2 // size) + 1))
+        for _ in range(self._set_count):
+            self._sets.append({name: self._device.allocate(size) for name, size in self._sizes.items()})
 
     def _launch(self, operands: Mapping[str, int]) -> None:
         pointers = {**operands, "ws": self._workspace}
