@@ -151,26 +151,39 @@ class KillAfter(Progress):
             self.fleet.kill(self.process)
 
 
+def lose_a_device(fleet, chip, log, trials, start):
+    """Tunes on two devices, one of which ends after three trials; then the other one goes, too."""
+    first = fleet.serve("box")
+    second = fleet.serve("box")
+    fleet.wait(start, box=2)
+    with RpcRunner(chip, fleet.place("box"), 1, patience=2.0) as runner:
+        progress = KillAfter(fleet, first, 3)
+        result = tune(PROBLEM, chip.target, trials, "random", log, 0, runner, effort="quick", progress=progress)
+        records = Log(log).records()
+        assert result.trials == trials and len({record.config_key for record in records}) == trials
+        assert {(record.outcome, record.kind) for record in records} == {("correct", "measured")}
+        assert result.best.outcome.confirmed and progress.left <= 0
+        # The last device goes too: one clear error, and what was measured stays.
+        fleet.kill(second)
+        fleet.wait(10, box=0)
+        with pytest.raises(Missing, match="no device with key 'box' .*same command"):
+            tune(PROBLEM, chip.target, trials + 2, "random", log, 0, runner, effort="quick")
+    assert len(Log(log).records()) == len(records)
+
+
 def test_a_fleet_that_loses_a_device_loses_no_trial(fleet_module, tmp_path):
     chip = hardware("native")
     if chip.has("amx-int8"):
         chip = hardware("x86/avx2")  # AMX needs a permission that TVM's server does not ask for.
-    target = str(chip.target)
     with fleet_module.Fleet() as fleet:
-        first = fleet.serve("box")
-        second = fleet.serve("box")
-        fleet.wait(90, box=2)
-        log = tmp_path / "log.jsonl"
-        with RpcRunner(chip, fleet.place("box"), 1, patience=2.0) as runner:
-            progress = KillAfter(fleet, first, 3)
-            result = tune(PROBLEM, target, 8, "random", log, 0, runner, effort="quick", progress=progress)
-            records = Log(log).records()
-            assert result.trials == 8 and len({record.config_key for record in records}) == 8
-            assert {(record.outcome, record.kind) for record in records} == {("correct", "measured")}
-            assert result.best.outcome.confirmed and progress.left <= 0
-            # The last device goes too: one clear error, and what was measured stays.
-            fleet.kill(second)
-            fleet.wait(10, box=0)
-            with pytest.raises(Missing, match="no device with key 'box' is left.*same command"):
-                tune(PROBLEM, target, 10, "random", log, 0, runner, effort="quick")
-        assert len(Log(log).records()) == len(records)
+        lose_a_device(fleet, chip, tmp_path / "log.jsonl", 8, 90)
+
+
+@pytest.mark.timeout(900)
+def test_a_fleet_of_emulated_arm_boards_loses_no_trial(fleet_module, emulator, tmp_path):
+    python = Path(__file__).parents[2] / "out" / "arm64" / "python"
+    if not (python.parent / "site" / "tvm").is_dir():
+        packages = "apache-tvm==0.27.0 apache-tvm-ffi==0.1.14.post1 numpy ml_dtypes psutil cloudpickle tornado"
+        pytest.skip(f"no 64-bit Arm Python with TVM: bash tools/arm64_root.sh out/arm64 {packages} typing_extensions")
+    with fleet_module.Fleet((python,)) as fleet:
+        lose_a_device(fleet, from_catalog("arm/cortex-a72"), tmp_path / "log.jsonl", 6, 300)
