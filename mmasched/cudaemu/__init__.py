@@ -32,6 +32,7 @@ from mmasched.cudaemu.errors import (
     UnknownInstruction,
 )
 from mmasched.cudaemu.report import Report
+from mmasched.cudaemu.tensor_map import TensorMap
 
 __all__ = [
     "BadOperand",
@@ -50,6 +51,7 @@ __all__ = [
     "OutOfBounds",
     "Race",
     "Report",
+    "TensorMap",
     "Trap",
     "UnavailableInstruction",
     "Uninitialised",

@@ -16,6 +16,7 @@ from mmasched.cudaemu.build import compile_kernel, emulator
 from mmasched.cudaemu.errors import KINDS, Crash, EmulationError, Hang, LaunchFailure
 from mmasched.cudaemu.report import Report
 from mmasched.cudaemu.source import Kernel, TranslatedSource, translate
+from mmasched.cudaemu.tensor_map import TensorMap
 from mmasched.errors import BadInput
 
 # Threads of a block, bytes of shared memory a block may ask for (CUDA C programming guide, compute capabilities).
@@ -35,7 +36,7 @@ class LaunchLike(Protocol):
 def emulate(
     text: str,
     launches: Sequence[LaunchLike],
-    buffers: MutableMapping[str, np.ndarray],
+    buffers: MutableMapping[str, np.ndarray | TensorMap],
     arch: str = "sm_80",
     *,
     order: str = "forward",
@@ -47,7 +48,8 @@ def emulate(
     """Executes `launches` of the CUDA source `text` one after the other on `buffers`, which it modifies in place.
 
     text: CUDA C as TVM generates it, for chip `arch`. A kernel's parameter `x_ptr` (or `x`) is the buffer "x".
-    buffers: contiguous arrays of any dtype and shape; the kernel sees their bytes.
+    buffers: contiguous arrays of any dtype and shape; the kernel sees their bytes. A parameter of type CUtensorMap is a
+        TensorMap of its name.
     order: lanes and warps run from the first to the last ("forward") or the other way round ("reverse").
     delivery: asynchronous copies arrive as "late" as the waits allow or as "early", when they are issued.
     races: whether accesses to shared memory are checked for an order between them.
@@ -78,13 +80,15 @@ def emulate(
         job.option("arch", int("".join(filter(str.isdigit, arch))))
         job.option("steps", 1 << 40)
         job.option("seconds", seconds)
-        names = list(buffers)
+        names = [name for name, value in buffers.items() if not isinstance(value, TensorMap)]
+        maps = [name for name, value in buffers.items() if isinstance(value, TensorMap)]
         for name in names:
             job.buffer(name, buffers[name])
+        job.lines += [buffers[name].line(names) for name in maps]
         for begin, end in _ranges(blocks):
             job.lines.append(f"blocks {begin} {end}")
         for launch in launches:
-            job.launch(launch, source.kernels[launch.name], names)
+            job.launch(launch, source.kernels[launch.name], names, maps)
         result = _execute(program, job.write(), seconds)
         for name in names:
             job.read_back(name, buffers[name])
@@ -115,13 +119,15 @@ class _Job:
         array.tofile(path)
         self.lines.append(f"buffer {name} {path} {array.nbytes}")
 
-    def launch(self, launch: LaunchLike, kernel: Kernel, names: list[str]) -> None:
+    def launch(self, launch: LaunchLike, kernel: Kernel, names: list[str], maps: list[str]) -> None:
         arguments = []
-        for _, parameter in kernel.parameters:
-            name = parameter.removesuffix("_ptr")
-            if name not in names:
-                raise BadInput(f"kernel {kernel.name} takes {parameter}, but no buffer {name} was given")
-            arguments.append(f"buffer:{names.index(name)}")
+        for kind, parameter in kernel.parameters:
+            is_map, name = kind == "CUtensorMap", parameter.removesuffix("_ptr")
+            known = maps if is_map else names
+            if name not in known:
+                what = "tensor map" if is_map else "buffer"
+                raise BadInput(f"kernel {kernel.name} takes {parameter}, but no {what} {name} was given")
+            arguments.append(f"{'map' if is_map else 'buffer'}:{known.index(name)}")
         fields = ["launch", launch.name, launch.grid, launch.block, launch.shared_bytes, *arguments]
         self.lines.append(" ".join(map(str, fields)))
 

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from mmasched.cudaemu import TensorMap
+
 KERNELS = Path(__file__).parent / "kernels"
 
 
@@ -23,7 +25,8 @@ class Case:
     def buffers(self):
         """Fresh buffers, the output filled with a value that is wrong."""
         output = np.full(self.expected.shape, 0x55, self.expected.dtype)
-        return {**{name: value.copy() for name, value in self.inputs.items()}, self.output: output}
+        copies = {name: v.copy() if isinstance(v, np.ndarray) else v for name, v in self.inputs.items()}
+        return {**copies, self.output: output}
 
 
 def launch(grid, block, shared_bytes):
@@ -58,3 +61,17 @@ def conv_case():
     inputs = {"x": x, "w": taps, "c": constants}
     text = (KERNELS / "conv_halo.cu").read_text()
     return Case(text, launch(2, 64, 960 + 9 * 128), "sm_75", inputs, "y", expected)
+
+
+def hopper_case():
+    rng = np.random.default_rng(7)
+    x = rng.integers(-128, 128, (100, 384), dtype=np.int8)
+    w = rng.integers(-128, 128, (128, 384), dtype=np.int8)
+    expected = (x.astype(np.int64) @ w.astype(np.int64).T).astype(np.int32)
+    maps = {
+        "x_map": TensorMap("x", 1, (384, 100), (384,), (128, 64), swizzle="128B"),
+        "w_map": TensorMap("w", 1, (384, 128), (384,), (128, 64), swizzle="128B"),
+        "y_map": TensorMap("y", 4, (128, 100), (512,), (64, 64)),
+    }
+    text = (KERNELS / "gemm_hopper.cu").read_text()
+    return Case(text, launch(4, 256, 1024 + 2 * 16384 + 16384 + 64), "sm_90a", {"x": x, "w": w, **maps}, "y", expected)

@@ -163,3 +163,112 @@ CONV = (
         "cp.async.commit_group;",
     ),
 )
+
+LOAD_A = "tvm_builtin_ptx_tensor_load(base + (stage * 16384), (&(x_map)), k * 128, block_m, full + (stage * 8));"
+STORE = (
+    "tvm_builtin_ptx_bulk_commit();\n        tvm_builtin_ptx_bulk_wait_read();\n",
+    "tvm_builtin_ptx_bulk_commit();\n",
+)
+WGMMA_WAIT = "      tvm_builtin_ptx_wgmma_wait_0();\n"
+RELEASE = "      if (lane == 0) {\n        tvm_builtin_ptx_arrive(empty + (stage * 8));\n      }\n"
+HOPPER = (
+    Mutation("no fence after mbarrier.init", "MissingFence", "    tvm_builtin_ptx_fence_mbarrier_init();\n", ""),
+    Mutation("no barrier after mbarrier.init", "Race", "  __syncthreads();\n  if (tx < 128)", "  if (tx < 128)"),
+    Mutation("fewer bytes expected", "Race", "(stage * 8), 16384u)", "(stage * 8), 8192u)"),
+    Mutation("more bytes expected", "Deadlock", "(stage * 8), 16384u)", "(stage * 8), 16400u)"),
+    Mutation(
+        "no bytes expected",
+        "Race",
+        "mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;",
+        "mbarrier.arrive.shared.b64 _, [%0];",
+    ),
+    Mutation(
+        "consumer waits with the other parity",
+        "Uninitialised",
+        "(uint)((k / STAGES) & 1));",
+        "(uint)(((k / STAGES) & 1) ^ 1));",
+    ),
+    Mutation(
+        "producer waits with the other parity",
+        "Deadlock",
+        "(uint)(((k / STAGES) & 1) ^ 1));",
+        "(uint)((k / STAGES) & 1));",
+    ),
+    Mutation(
+        "consumer does not wait",
+        "Uninitialised",
+        "      tvm_builtin_ptx_wait(full + (stage * 8), (uint)((k / STAGES) & 1));\n",
+        "",
+    ),
+    Mutation(
+        "producer does not wait",
+        "BarrierMisuse",
+        "          tvm_builtin_ptx_wait(empty + (stage * 8), (uint)(((k / STAGES) & 1) ^ 1));\n",
+        "",
+    ),
+    Mutation("one arrival too few is waited for", "Race", "empty + (s * 8), 4u)", "empty + (s * 8), 3u)"),
+    Mutation("one arrival too many is waited for", "Deadlock", "empty + (s * 8), 4u)", "empty + (s * 8), 5u)"),
+    Mutation(
+        "every lane arrives",
+        "Deadlock",
+        "      if (lane == 0) {\n        tvm_builtin_ptx_arrive(",
+        "      {\n        tvm_builtin_ptx_arrive(",
+    ),
+    Mutation(
+        "arrival before the wait for wgmma",
+        "Race",
+        WGMMA_WAIT + RELEASE,
+        RELEASE + WGMMA_WAIT,
+    ),
+    Mutation("no arrival", "Deadlock", "        tvm_builtin_ptx_arrive(empty + (stage * 8));\n", ""),
+    Mutation("no wgmma.fence", "MissingFence", "      tvm_builtin_ptx_wgmma_fence();\n", ""),
+    Mutation("wgmma is not waited for", "BarrierMisuse", "      tvm_builtin_ptx_wgmma_wait_0();\n", ""),
+    Mutation("wgmma is not committed", "BarrierMisuse", "      tvm_builtin_ptx_wgmma_commit();\n", ""),
+    Mutation("accumulators start with garbage", "WrongValues", "(uint)((k + s) > 0)", "1u"),
+    Mutation("accumulators start again in each slice", "WrongValues", "(uint)((k + s) > 0)", "(uint)(s > 0)"),
+    Mutation(
+        "swizzle of the descriptor",
+        "WrongValues",
+        "uint64_t a_desc = (((uint64_t)1 << 62)",
+        "uint64_t a_desc = (((uint64_t)2 << 62)",
+    ),
+    Mutation(
+        "stride of the descriptor",
+        "WrongValues",
+        "uint64_t b_desc = (((uint64_t)1 << 62) | ((uint64_t)64 << 32)",
+        "uint64_t b_desc = (((uint64_t)1 << 62) | ((uint64_t)32 << 32)",
+    ),
+    Mutation("step of the descriptor along k", "WrongValues", "a_desc + (s * 2), b_desc", "a_desc + s, b_desc"),
+    Mutation("tiles not aligned to the swizzle", "Misaligned", "  base = (base + 1023u) & ~1023u;\n", ""),
+    Mutation(
+        "box and swizzle apart",
+        "Misaligned",
+        "  base = (base + 1023u) & ~1023u;\n",
+        "  base = (base + 127u) & ~127u;\n",
+    ),
+    Mutation("coordinates exchanged", "WrongValues", LOAD_A, LOAD_A.replace("k * 128, block_m", "block_m, k * 128")),
+    Mutation(
+        "a tile is loaded into the other one's place",
+        "Race",
+        "(stage * 16384) + 8192, (&(w_map))",
+        "(stage * 16384), (&(w_map))",
+    ),
+    Mutation(
+        "a tile reaches into the next stage",
+        "Race",
+        "(stage * 16384) + 8192, (&(w_map))",
+        "(stage * 16384) + 12288, (&(w_map))",
+    ),
+    Mutation("a tensor map of another rank", "UnknownInstruction", "tensor.2d.shared", "tensor.3d.shared"),
+    Mutation("no fence before the store", "MissingFence", "    tvm_builtin_ptx_fence_proxy_async();\n", ""),
+    Mutation(
+        "fence for global memory alone", "MissingFence", "fence.proxy.async.shared::cta;", "fence.proxy.async.global;"
+    ),
+    Mutation("no barrier before the store", "Race", "    tvm_builtin_ptx_bar_sync(1u, 128u);\n", ""),
+    Mutation("the named barrier counts the producers too", "Deadlock", "bar_sync(1u, 128u)", "bar_sync(1u, 256u)"),
+    Mutation("the store is not waited for", "BarrierMisuse", *STORE),
+    Mutation("the store is not committed", "BarrierMisuse", "        tvm_builtin_ptx_bulk_commit();\n", ""),
+    Mutation("blocks store the same tile", "Race", "block_n, block_m, out", "0, block_m, out"),
+    Mutation("shared memory too small", "OutOfBounds", launch={"shared_bytes": 1024 + 2 * 16384 + 16384 - 64}),
+    Mutation("registers in another unit", "UnknownInstruction", "aligned.u32 40;", "aligned.u32 41;"),
+)

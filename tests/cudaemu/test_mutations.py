@@ -7,7 +7,11 @@ import pytest
 from mmasched.cudaemu import EmulationError, emulate
 from tests.cudaemu import kernel_cases, mutations
 
-CASES = {"gemm": (kernel_cases.gemm_case(), mutations.GEMM), "conv": (kernel_cases.conv_case(), mutations.CONV)}
+CASES = {
+    "gemm": (kernel_cases.gemm_case(), mutations.GEMM),
+    "conv": (kernel_cases.conv_case(), mutations.CONV),
+    "hopper": (kernel_cases.hopper_case(), mutations.HOPPER),
+}
 ALL = [(name, mutation) for name, (_, faults) in CASES.items() for mutation in faults]
 
 
@@ -22,10 +26,10 @@ def outcome(case, text, launch, **options):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("order", ["forward", "reverse"])
-def test_unchanged_kernels_are_exact(name, order):
+@pytest.mark.parametrize(("order", "delivery"), [("forward", "late"), ("reverse", "early"), ("reverse", "late")])
+def test_unchanged_kernels_are_exact(name, order, delivery):
     case = CASES[name][0]
-    assert outcome(case, case.text, case.launch, order=order) == "Exact"
+    assert outcome(case, case.text, case.launch, order=order, delivery=delivery) == "Exact"
 
 
 @pytest.mark.parametrize(("name", "mutation"), ALL, ids=[f"{name}: {mutation.name}" for name, mutation in ALL])

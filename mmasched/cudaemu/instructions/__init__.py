@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from mmasched.cudaemu.instructions import barriers, copies, matrix, memory, scalar, warp
+from mmasched.cudaemu.instructions import barriers, bulk, copies, matrix, mbarrier, memory, scalar, warp, warpgroup
 from mmasched.cudaemu.instructions.architecture import check_available
 from mmasched.cudaemu.lowering import Rule, Scope
 from mmasched.cudaemu.ptx_text import Instruction
 
-_FAMILIES: tuple[Rule, ...] = (matrix.rule, copies.rule, memory.rule, barriers.rule, warp.rule, scalar.rule)
+_FAMILIES: tuple[Rule, ...] = (
+    matrix.rule,
+    bulk.rule,
+    copies.rule,
+    mbarrier.rule,
+    memory.rule,
+    barriers.rule,
+    warp.rule,
+    warpgroup.rule,
+    scalar.rule,
+)
 
 
 def rule_for(arch: str) -> Rule:

@@ -13,6 +13,9 @@ def rule(instruction: Instruction, scope: Scope) -> str | None:
     tokens, operands = instruction.tokens, instruction.operands
     if tokens == ("bar", "warp", "sync"):
         return f"emu_sync_warp({scope.u32(operands[0])});"
+    if tokens[:2] == ("barrier", "cluster"):
+        # In a cluster of one block: arriving and then waiting is a barrier of the block.
+        return "" if tokens[2] == "arrive" else "emu_barrier(0, 255, 0);"
     if tokens[0] not in ("bar", "barrier"):
         return None
     form = tuple(token for token in tokens[1:] if token not in ("cta", "aligned"))

@@ -6,7 +6,7 @@
 namespace emu {
 namespace {
 
-constexpr int kBarriers = 16;  // PTX ISA, bar: sixteen barriers per block
+constexpr int kBarriers = 17;  // PTX ISA, bar: sixteen barriers per block; and that of a cluster of one block
 
 struct Barrier {
   uint32_t arrived = 0, expected = 0, waiting = 0;  // threads, threads, a bit per waiting warp
@@ -19,7 +19,8 @@ Barrier barriers[kBarriers];
 bool arrive(Warp& warp, uint32_t mask) {
   uint64_t detail = warp.detail[__builtin_ctz(mask)];
   uint32_t mode = detail & 255, id = detail >> 8 & 255, count = uint32_t(detail >> 16);
-  if (id >= kBarriers) fail("BadOperand", "barrier %u: a block has %d", id, kBarriers);
+  if (id == 255) id = kBarriers - 1;
+  else if (id >= kBarriers - 1) fail("BadOperand", "barrier %u: a block has %d", id, kBarriers - 1);
   if (count % kLanes) fail("BadOperand", "barrier %u for %u threads, which is not a multiple of the warp size", id, count);
   uint32_t expected = count ? count : (machine.threads + kLanes - 1) / kLanes * kLanes;
   Barrier& barrier = barriers[id];

@@ -67,6 +67,7 @@ EMU_VECTOR(ulonglong, unsigned long long)
 EMU_VECTOR(float, float)
 EMU_VECTOR(double, double)
 #undef EMU_VECTOR
+struct alignas(64) CUtensorMap { unsigned long long opaque[16]; };
 struct dim3 {
   unsigned x, y, z;
   constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}

@@ -8,7 +8,7 @@ namespace emu {
 
 constexpr uint32_t kClockLimit = (1u << 20) - 2;  // clocks are stored in 20 bits, the last value marks bytes in flight
 
-static void tick(Warp& warp) {
+void tick(Warp& warp) {
   if (++warp.now >= kClockLimit) fail("LimitReached", "a block synchronises more than a million times");
 }
 
@@ -33,11 +33,12 @@ void VectorClock::join(const VectorClock& other) {
 bool VectorClock::covers(unsigned agent, unsigned lane, uint32_t clock) const {
   if (clock <= full[agent]) return true;
   for (const LaneClock& known : extra)
-    if (known.agent == agent && known.lane == lane && clock <= known.clock) return true;
+    if (known.agent == agent && (known.lane == lane || (lane == kWholeWarp && agent < kMaxWarps)) && clock <= known.clock)
+      return true;
   return false;
 }
 
-static void merge_lanes(Warp& warp) {
+void merge_lanes(Warp& warp) {
   for (Lane& lane : warp.lanes)
     if (lane.clock == &lane.own) {
       warp.clock.join(lane.own);
@@ -93,15 +94,16 @@ void synchronise_warp(Warp& warp, uint32_t mask) {
 
 void begin_clocks() {
   // Clocks keep running from block to block, so that the records of reads need not be cleared: all of them are known.
-  uint32_t latest = 0;
+  uint32_t latest = machine.async_now;
   for (Warp& warp : machine.warps) latest = std::max(latest, warp.now);
+  machine.async_now = latest;
   for (Warp& warp : machine.warps) {
     warp.now = latest + 1;
     warp.clock.extra.clear();
     for (uint32_t& known : warp.clock.full) known = latest;
     for (Lane& lane : warp.lanes) {
       lane.clock = &warp.clock;
-      lane.fence_clock = 0;
+      lane.fence_clock = lane.init_fence_clock = 0;
       lane.fenced = VectorClock();
     }
   }

@@ -57,4 +57,28 @@ void emu_fence(unsigned scope);  // 0 block, 1 device and wider
 void emu_prefetch(const void* pointer);
 void emu_trap(const char* why) __attribute__((noreturn));
 uint32_t emu_clock();
+
+// Hopper: mbarriers, bulk copies, warpgroup matrix instructions, fences of the asynchronous proxy.
+void emu_mbarrier_init(uint32_t address, uint32_t count);
+void emu_mbarrier_inval(uint32_t address);
+uint64_t emu_mbarrier_arrive(uint32_t address, uint32_t count, uint32_t bytes, unsigned releases, unsigned drop);
+void emu_mbarrier_bytes(uint32_t address, uint32_t bytes, unsigned completes);
+uint32_t emu_mbarrier_wait(uint32_t address, uint64_t wanted, unsigned blocking, unsigned acquires);
+void emu_fence_mbarrier_init();
+void emu_fence_async();
+void emu_bulk_load(uint32_t shared, uint64_t global, uint32_t size, uint32_t barrier);
+void emu_bulk_store(uint64_t global, uint32_t shared, uint32_t size);
+void emu_tensor_load(uint32_t shared, uint64_t map, unsigned rank, const int32_t* coordinates, unsigned im2col,
+                     const uint32_t* offsets, uint32_t barrier);
+void emu_tensor_store(uint64_t map, unsigned rank, const int32_t* coordinates, uint32_t shared);
+void emu_bulk_commit();
+void emu_bulk_wait(unsigned remaining);
+// accumulators: pointers to the n / 2 registers; a: four registers' bits, or a descriptor in a[0] when shared_a.
+void emu_wgmma(uint64_t kind, void* const* accumulators, unsigned shared_a, uint64_t a0, uint64_t a1, uint64_t b,
+               unsigned scale_d, unsigned negate);
+void emu_wgmma_fence();
+void emu_wgmma_commit();
+void emu_wgmma_wait(unsigned remaining);
+void emu_set_registers(unsigned count);
+
 }

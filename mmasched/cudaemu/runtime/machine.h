@@ -12,6 +12,9 @@ constexpr int kAsyncAgent = 32;           // the asynchronous engines (bulk copi
 constexpr int kAgents = 33;
 constexpr int kClockWidth = 40;           // kAgents rounded up to whole vector registers
 constexpr uint32_t kAllLanes = 0xffffffffu;
+// In place of a lane in the record of an access: several lanes, an atomic, or the warp as a whole (wgmma's reads, which every
+// lane knows to be over once it has waited).
+constexpr uint32_t kAnyLane = 63, kAtomic = 62, kWholeWarp = 61;
 
 // A lane whose accesses up to a clock happen before, beyond those that the whole agent's entry covers.
 struct LaneClock {
@@ -44,10 +47,12 @@ struct Lane {
   Wait wait = Wait::none;
   const char* waiting_for = "";
   bool (*condition)(Lane&) = nullptr;     // of Wait::condition: may the lane go on?
+  bool polling = false;                   // it goes on even if not, when nothing else can
   uint64_t condition_argument[2] = {};
   VectorClock* clock = nullptr;           // the warp's, or own when it knows something that the warp does not
   VectorClock own;
   uint32_t fence_clock = 0;               // own accesses up to here are ordered before the asynchronous proxy
+  uint32_t init_fence_clock = 0;          // likewise own initialisations of mbarriers
   VectorClock fenced;                     // what was known when this lane last fenced the asynchronous proxy
   std::vector<Copy> copies;               // cp.async not waited for yet, oldest first
   std::vector<uint32_t> groups;           // sizes of the committed groups, oldest first
@@ -87,6 +92,8 @@ struct Machine {
   Lane* current = nullptr;
   void* main_stack = nullptr;
   uint64_t switches = 0;
+  uint32_t async_now = 0;                 // the clock of the asynchronous engines
+  uint64_t progress = 0;                  // events that may end a poll
 };
 extern Machine machine;
 
@@ -94,10 +101,14 @@ extern Machine machine;
 emu_pair collective(const Operation& operation, uint64_t detail, uint32_t mask, uint64_t a = 0, uint64_t b = 0,
                     uint64_t c = 0, uint64_t d = 0, uint64_t e = 0);
 void wait_until(bool (*condition)(Lane&), uint64_t first, uint64_t second, const char* what);
+// A wait that need not succeed: returns when the condition holds, or when nothing else can run.
+void poll(bool (*condition)(Lane&), uint64_t first, uint64_t second, const char* what);
 void wake(Lane& lane);
 void run_block(void (*entry)(void**), void** arguments);
 
 // happens_before.cpp
+void tick(Warp& warp);
+void merge_lanes(Warp& warp);
 void release(Lane& lane, VectorClock& into);
 void acquire(Lane& lane, const VectorClock& from);
 void synchronise_warp(Warp& warp, uint32_t mask);

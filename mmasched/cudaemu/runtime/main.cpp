@@ -18,6 +18,7 @@
 #include "asynchronous.h"
 #include "failure.h"
 #include "machine.h"
+#include "mbarrier.h"
 #include "memory.h"
 #include "statistics.h"
 #include "tensor_map.h"
@@ -27,6 +28,8 @@ namespace emu {
 Statistics statistics;
 void begin_barriers();
 void end_barriers();
+void begin_warpgroups();
+void end_warpgroups();
 
 static void* library = nullptr;
 static uintptr_t image_begin = 0, image_end = 0;
@@ -92,9 +95,13 @@ static void run_launch(const std::string& name, uint32_t grid, uint32_t threads,
     begin_shared();
     begin_barriers();
     begin_asynchronous();
+    begin_mbarriers();
+    begin_warpgroups();
     run_block(entry, arguments.data());
     end_barriers();
     end_asynchronous();
+    end_mbarriers();
+    end_warpgroups();
     statistics.blocks++;
   }
 }
@@ -124,7 +131,7 @@ static void run_job(const char* path) {
   reserve_memory();
   std::ifstream job(path);
   std::string line, word, name, file;
-  std::vector<TensorMap*> maps;
+  std::vector<TensorMapParameter*> maps;
   while (std::getline(job, line)) {
     std::istringstream fields(line);
     fields >> word;

@@ -5,17 +5,11 @@
 #include <cstring>
 #include "fp8.h"
 #include "machine.h"
+#include "matrix.h"
 #include "statistics.h"
 
 namespace emu {
 namespace {
-
-struct Kind {
-  int m, n, k, a, b, accumulate;
-  explicit Kind(uint64_t packed)
-      : m(packed & 1023), n(packed >> 10 & 1023), k(packed >> 20 & 4095), a(packed >> 32 & 15), b(packed >> 36 & 15),
-        accumulate(packed >> 40 & 15) {}
-};
 
 typedef float Rows __attribute__((vector_size(64)));  // one element of each of the 16 rows
 
@@ -25,8 +19,6 @@ struct S4 { static constexpr int per_word = 8; static float at(uint32_t w, int i
 struct U4 { static constexpr int per_word = 8; static float at(uint32_t w, int i) { return float(int32_t(w >> (4 * i) & 15)); } };
 struct E4M3 { static constexpr int per_word = 4; static float at(uint32_t w, int i) { return e4m3_to_float(uint8_t(w >> (8 * i))); } };
 struct E5M2 { static constexpr int per_word = 4; static float at(uint32_t w, int i) { return e5m2_to_float(uint8_t(w >> (8 * i))); } };
-
-int per_word(int type) { return type == EMU_B1 ? 32 : type == EMU_S4 || type == EMU_U4 ? 8 : 4; }
 
 // a[word][row], b[word][column] -> products[column][row].
 template <class A, class B> void multiply(int words, const uint32_t (*a)[16], const uint32_t (*b)[8], float (*products)[16]) {
@@ -69,6 +61,15 @@ void count_bits(int accumulate, int words, const uint32_t (*a)[16], const uint32
     }
 }
 
+}  // namespace
+
+int elements_per_word(int type) { return type == EMU_B1 ? 32 : type == EMU_S4 || type == EMU_U4 ? 8 : 4; }
+
+void multiply_tile(const Kind& kind, int words, const uint32_t (*a)[16], const uint32_t (*b)[8], float (*products)[16]) {
+  if (kind.a == EMU_B1) count_bits(kind.accumulate, words, a, b, products);
+  else multiplier(kind.a, kind.b)(words, a, b, products);
+}
+
 uint32_t accumulated(int accumulate, uint32_t c, float product) {
   if (accumulate == EMU_FLOAT) {
     float value;
@@ -84,9 +85,11 @@ uint32_t accumulated(int accumulate, uint32_t c, float product) {
   return c + uint32_t(int32_t(product));
 }
 
+namespace {
+
 bool execute(Warp& warp, uint32_t) {
   Kind kind(warp.detail[0]);
-  int words = kind.k / per_word(kind.a);
+  int words = kind.k / elements_per_word(kind.a);
   uint32_t a[8][16] = {}, b[8][8] = {};
   // m16: registers alternate between rows g and g + 8; m8: one row per lane group.
   for (uint32_t lane = 0; lane < kLanes; lane++) {
@@ -105,8 +108,7 @@ bool execute(Warp& warp, uint32_t) {
     b[t + 4][g] = uint32_t(warp.in[2][lane] >> 32);
   }
   float products[8][16];
-  if (kind.a == EMU_B1) count_bits(kind.accumulate, words, a, b, products);
-  else multiplier(kind.a, kind.b)(words, a, b, products);
+  multiply_tile(kind, words, a, b, products);
   for (uint32_t lane = 0; lane < kLanes; lane++) {
     uint32_t g = lane / 4, t = lane % 4;
     for (int half = 0; half < 2; half++) {

@@ -37,7 +37,6 @@ struct Memory {
 extern Memory memory;
 
 constexpr uint32_t kInFlight = 0xffffffffu;
-constexpr uint32_t kAnyLane = 63, kAtomic = 62;  // in place of a lane
 inline uint32_t written_by(uint32_t agent, uint32_t lane, uint32_t clock) { return clock << 12 | agent << 6 | lane; }
 
 void reserve_memory();

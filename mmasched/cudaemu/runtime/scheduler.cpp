@@ -120,6 +120,24 @@ static bool any_condition() {
   return false;
 }
 
+constexpr int kMostPolls = 1000;
+
+// Lanes that poll without success get their chance when nothing else runs, but not for ever.
+static bool wake_pollers() {
+  static uint64_t last_progress = 0;
+  static int polls = 0;
+  if (machine.progress != last_progress) polls = 0;
+  last_progress = machine.progress;
+  bool any = false;
+  for (uint32_t w = 0; w < machine.warp_count; w++)
+    for (Lane& lane : machine.warps[w].lanes)
+      if (lane.wait == Wait::condition && lane.polling) {
+        wake(lane);
+        any = true;
+      }
+  return any && ++polls <= kMostPolls;
+}
+
 // Continues with whatever may run; returns when it is the caller's turn again.
 static void schedule(Warp& from) {
   uint32_t start = from.index;
@@ -133,7 +151,7 @@ static void schedule(Warp& from) {
       }
     }
     if (any_condition()) continue;
-    if (deliver_one()) continue;
+    if (deliver_one() || wake_pollers()) continue;
     stuck();
   }
 }
@@ -183,6 +201,18 @@ void wait_until(bool (*condition)(Lane&), uint64_t first, uint64_t second, const
   self.condition_argument[1] = second;
   if (condition(self)) return;
   self.condition = condition;
+  self.polling = false;
+  self.wait = Wait::condition;
+  self.waiting_for = what;
+  suspend(self);
+}
+
+void poll(bool (*condition)(Lane&), uint64_t first, uint64_t second, const char* what) {
+  Lane& self = *machine.current;
+  self.condition_argument[0] = first;
+  self.condition_argument[1] = second;
+  self.condition = condition;
+  self.polling = true;
   self.wait = Wait::condition;
   self.waiting_for = what;
   suspend(self);

@@ -30,7 +30,7 @@ static const char* agent_name(uint32_t agent, uint32_t lane) {
   static int turn = 0;
   char* name = text[turn ^= 1];
   if (agent == kAsyncAgent) return "an asynchronous copy";
-  if (lane == kAnyLane) snprintf(name, 48, "warp %u", agent);
+  if (lane >= kLanes) snprintf(name, 48, "warp %u", agent);
   else snprintf(name, 48, "warp %u lane %u", agent, lane);
   return name;
 }
