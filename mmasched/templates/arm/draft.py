@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates.arm import drain
+from mmasched.templates.arm.bitserial import bit_plan
 from mmasched.templates.arm.programs import byte_plan, make_spec
 from mmasched.templates.arm.registry import SCHEMES
 from mmasched.templates.arm.site import Site
@@ -49,7 +50,9 @@ class Draft:
 def draft(problem: Conv2d, config: Config, site: Site) -> Draft:
     """The draft of a valid config."""
     spec = make_spec(problem, config, site)
-    return _winograd(spec, site) if config.template == "neon_winograd" else _bytes(spec, site)
+    if config.template == "neon_winograd":
+        return _winograd(spec, site)
+    return _bits(spec, site) if config.template == "bitserial" else _bytes(spec, site)
 
 
 def finish_cycles(outputs: float, problem: Conv2d) -> float:
@@ -172,6 +175,36 @@ def _winograd(spec: KernelSpec, site: Site) -> Draft:
         finish=finish_cycles(results, p) * share,
         waste=results / (p.batch * p.out_height * p.out_width * p.out_channels),
         imbalance=imbalance(plan.blocks, spec.threads),
+        tile=accumulators,
+        intensity=rows * vectors / (rows + vectors),
+    )
+
+
+def _bits(spec: KernelSpec, site: Site) -> Draft:
+    p, c, plan = spec.problem, spec.config, bit_plan(spec)
+    r, blocks, layout = plan.reduction, plan.blocks, plan.layout
+    rows, vectors = blocks.size * plan.tile_blocks, plan.vectors
+    tiles = plan.pixel_tiles * plan.channel_tiles * p.groups
+    accumulators, unroll = rows * vectors, min(int(c["unroll"]), max(r.full_groups, 1))
+    lane = str(c["load"]) == "lane"
+    spilled = max(accumulators + vectors + 3 + (rows if lane else 0) - site.registers, 0) * 2.0
+    step = 3 * accumulators + vectors + rows * (1.3 if lane else 2.0) + 3 / unroll + spilled
+    pairs = layout.planes * r.terms * r.blocks
+    steps = r.taps[0] * r.taps[1] * r.groups_per_run
+    pair = steps * step + r.taps[0] * r.taps[1] * (6.0 + rows) + 4 * accumulators + 10
+    panels = {"n": r.steps * plan.step_bytes, "m": layout.planes * steps * 4 * rows}
+    rates = _rates(c, panels, {"m": plan.pixel_tiles, "n": plan.channel_tiles}, site)
+    share = 1.0 / spec.threads
+    outputs = tiles * rows * vectors * 4
+    values = p.batch * p.height * p.width * layout.pixel_bytes
+    return Draft(
+        compute=tiles * (pairs * pair + 30.0) * share,
+        weights=tiles * panels["n"] / rates["n"] * share,
+        inputs=tiles * panels["m"] / rates["m"] * share,
+        copy=values * (3.0 + 6.0 * layout.planes) * share,
+        finish=finish_cycles(outputs, p) * share,
+        waste=outputs / (p.batch * p.out_height * p.out_width * p.out_channels),
+        imbalance=imbalance(plan.pixel_tiles if c["parallel"] == "m" else plan.channel_tiles, spec.threads),
         tile=accumulators,
         intensity=rows * vectors / (rows + vectors),
     )

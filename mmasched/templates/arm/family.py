@@ -8,6 +8,7 @@ from mmasched.errors import Unsupported
 from mmasched.problem import Conv2d
 from mmasched.space import Config, SearchSpace, load_space
 from mmasched.templates.arm import winograd_constraints
+from mmasched.templates.arm.bitserial_constraints import BITSERIAL
 from mmasched.templates.arm.constraints import holds, make_scheme_constraints
 from mmasched.templates.arm.draft import draft
 from mmasched.templates.arm.programs import generate_program, make_spec
@@ -28,6 +29,7 @@ def spaces(problem: Conv2d, hardware: Any, threads: int) -> list[SearchSpace]:
         for name, scheme in SCHEMES.items()
         if scheme.feature in site.features and holds(problem, scheme)
     ]
+    found.append(load_space("bitserial", BITSERIAL, problem, site))
     if winograd_constraints.applies(problem):
         found.append(load_space("neon_winograd", winograd_constraints.WINOGRAD, problem, site))
     return [space for space in found if next(iter(space.enumerate()), None) is not None]

@@ -55,7 +55,7 @@ class ByteKernel(RegisterTileKernel):
         r = plan.reduction
         run = r.groups_per_run
         sizes = (run, run * r.taps[1], run * r.taps[1] * r.taps[0], run * r.taps[1] * r.taps[0] * r.terms)
-        self.chain = Chain(sizes, tuple(drain.ladder(products, scheme.widths)))
+        self.chain = Chain(sizes, tuple(drain.ladder(products, scheme.widths, not scheme.unsigned)))
         self.unroll = min(int(self.spec.config["unroll"]), max(r.full_groups, 1))
 
     # ---- accumulators
@@ -82,7 +82,8 @@ class ByteKernel(RegisterTileKernel):
         if level > 0 and held[level] == held[level - 1]:
             return None
         bits = self.scheme.widths[level]
-        table = [[self.e.register(f"int{bits}", 128 // bits, "narrow") for _ in row] for row in self.wide]
+        dtype = f"{'u' if self.scheme.unsigned else ''}int{bits}"
+        table = [[self.e.register(dtype, 128 // bits, "narrow") for _ in row] for row in self.wide]
         self._clear(table)
         return table
 
@@ -110,26 +111,36 @@ class ByteKernel(RegisterTileKernel):
             value = add_pairs(None, value)
             level += 1
         upper = self.wide[i][j] if level == last else self.narrow[level + 1][i][j]
-        self.e.store(upper, 0, add_pairs(load(upper, 0, _vector(upper)), value))
+        before = load(upper, 0, _vector(upper))
+        self.e.store(upper, 0, self.finish_sum(before, value) if level == last else add_pairs(before, value))
+
+    def finish_sum(self, total: Expr, value: Expr) -> Expr:
+        """int32 total + pairs of a 16-bit sum."""
+        return add_pairs(total, value)
 
     # ---- loops
 
     def _reduce(self, tile: Tile, pixels: Sequence[Pixel], block: Expr | int) -> None:
+        r = self.plan.reduction
+        with self.e.loop(r.terms, "term") as term:
+            self._taps(tile, pixels, block, (block * r.terms + term) * r.taps[0])
+        self._drain_after(3)
+
+    def _taps(self, tile: Tile, pixels: Sequence[Pixel], block: Expr | int, first_row: Expr | int) -> None:
+        """All taps of a term; `first_row` counts the rows of taps whose weights lie before."""
         e, plan, r, p = self.e, self.plan, self.plan.reduction, self.spec.problem
         plane = self.spec.source if self.spec.mode != IM2COL else Plane(0, 0, 0)
-        with e.loop(r.terms, "term") as term:
-            with e.loop(r.taps[0], "kh") as kh:
-                with e.loop(r.taps[1], "kw") as kw:
-                    tap = kh * (p.dilation[0] * plane.row) + kw * (p.dilation[1] * plane.pixel)
-                    offset = e.let(tap + block * r.channels, "k")
-                    step = (((block * r.terms + term) * r.taps[0] + kh) * r.taps[1] + kw) * r.groups_per_run
-                    weights = e.let(tile.weights + step * plan.step_bytes, "w")
-                    sources = [e.let(tile.sources[j] + offset + i * self.pixel_step, "a") for j, i in pixels]
-                    self._run(sources, weights)
-                    self._drain_after(0)
-                self._drain_after(1)
-            self._drain_after(2)
-        self._drain_after(3)
+        with e.loop(r.taps[0], "kh") as kh:
+            with e.loop(r.taps[1], "kw") as kw:
+                tap = kh * (p.dilation[0] * plane.row) + kw * (p.dilation[1] * plane.pixel)
+                offset = e.let(tap + block * r.channels, "k")
+                step = ((first_row + kh) * r.taps[1] + kw) * r.groups_per_run
+                weights = e.let(tile.weights + step * plan.step_bytes, "w")
+                sources = [e.let(tile.sources[j] + offset + i * self.pixel_step, "a") for j, i in pixels]
+                self._run(sources, weights)
+                self._drain_after(0)
+            self._drain_after(1)
+        self._drain_after(2)
 
     def _run(self, sources: Sequence[Expr], weights: Expr) -> None:
         """The steps of one run."""
@@ -254,8 +265,8 @@ class ByteKernel(RegisterTileKernel):
 
 
 def _bits(register: tirx.Var) -> int:
-    return int(str(register.dtype).removeprefix("int"))
+    return int(str(register.dtype).lstrip("uint"))
 
 
 def _vector(register: tirx.Var) -> str:
-    return f"int{_bits(register)}x{128 // _bits(register)}"
+    return f"{register.dtype}x{128 // _bits(register)}"

@@ -7,6 +7,7 @@ from tvm import tirx
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates.arm import drain
+from mmasched.templates.arm.bitserial import bitserial_program
 from mmasched.templates.arm.isa import Isa
 from mmasched.templates.arm.kernel import ByteKernel
 from mmasched.templates.arm.registry import SCHEMES
@@ -27,6 +28,8 @@ def make_spec(problem: Conv2d, config: Config, site: Site, placement: Placement 
 
 def generate_program(spec: KernelSpec) -> Program:
     """The phases of a kernel."""
+    if spec.config.template == "bitserial":
+        return bitserial_program(spec)
     if spec.config.template == "neon_winograd":
         return winograd_program(spec)
     return byte_program(spec)

@@ -24,6 +24,7 @@ class Scheme(ABC):
     feature: ClassVar[str] = "neon"
     required: ClassVar[tuple[str, ...]] = ()  # mnemonics that the code must have
     accumulate: ClassVar[str] = ""  # the one that it must have where narrow lanes take up more than one product
+    unsigned: ClassVar[bool] = False  # narrow lanes hold unsigned sums
     pixels_per_row: ClassVar[int] = 1
     issues: ClassVar[float] = 1.0  # multiplications per accumulator and step
     needs_repeat: ClassVar[bool] = True  # a lane has to be repeated over a register before it is multiplied

@@ -32,13 +32,18 @@ def pack_weights(plan: DensePlan, weights: np.ndarray) -> np.ndarray:
 
     A weight minus its zero point that needs more than a signed byte is split into several terms (split_weights).
     """
+    effective = weights.astype(np.int32) - plan.spec.problem.weight_zero_point
+    return pack_terms(plan, split_weights(effective, plan.reduction.terms))
+
+
+def pack_terms(plan: DensePlan, terms: list[np.ndarray]) -> np.ndarray:
+    """Terms of weights, OHWI int8 each, in the layout of pack_weights."""
     p, r = plan.spec.problem, plan.reduction
     columns = channel_columns(plan).reshape(-1)
     shape = (p.groups, plan.channel_tiles, plan.tile_channels)
-    effective = weights.astype(np.int32) - p.weight_zero_point
     index = r.weight_index()  # [blocks, steps of a term, group]
     parts = []
-    for part in split_weights(effective, r.terms):
+    for part in terms:
         flat = part.reshape(p.out_channels, -1)
         flat = np.concatenate([flat, np.zeros((p.out_channels, 1), np.int8)], axis=1)  # index -1 is a zero
         flat = np.concatenate([flat, np.zeros((1, flat.shape[1]), np.int8)])  # column -1 is a zero
