@@ -30,8 +30,8 @@ def doctor(
 
     remedies: list[str] = []
     looks = (
-        inventory.machine, lambda: inventory.targets(peak), inventory.packages, inventory.compilers, inventory.runners,
-        lambda: inventory.peers(python), inventory.logs,
+        inventory.machine, lambda: inventory.targets(peak), inventory.packages, inventory.compilers,
+        inventory.arm_tools, inventory.runners, lambda: inventory.peers(python), inventory.logs,
     )  # fmt: skip
     for look in looks:
         section = look()

@@ -6,9 +6,10 @@ import importlib.util
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from mmasched.errors import MmaschedError
 from mmasched.hardware import Target, hardware, read_cpu, runs_here
@@ -136,6 +137,35 @@ def compilers() -> Section:
     return Section("compilers", found)
 
 
+def arm_tools() -> Section:
+    """Programs that build, verify and price for Arm chips that are not here."""
+    from mmasched.build import toolchain
+    from mmasched.measure.emulation import plugin, qemu
+
+    found = [
+        _tool("cross compiler", lambda: toolchain.cross_tool("arm", "gcc")),
+        _tool("qemu", toolchain.qemu),
+        _tool("llvm-mca", lambda: toolchain.llvm_tools()["llvm-mca"]),
+    ]
+    if found[1].present:
+        known = ", ".join(sorted(qemu.cores()))
+        found.append(Finding("emulated cores", known))
+        try:
+            found.append(Finding("counting plugin", f"can be built: plugin interface {plugin.interface()}"))
+        except MmaschedError as error:
+            found.append(Finding("counting plugin", str(error), False, toolchain.QEMU_PACKAGES))
+    return Section("for arm/* targets", found)
+
+
+def _tool(name: str, look: Callable[[], Path]) -> Finding:
+    try:
+        path = look()
+    except MmaschedError as error:
+        sentence, _, remedy = str(error).partition(": ")
+        return Finding(name, sentence, False, f"{remedy}, for arm/* targets")
+    return Finding(name, f"{path}, {_version(str(path))}")
+
+
 def _version(program: str) -> str:
     """The first line with a version number of `program --version`."""
     try:
@@ -155,7 +185,8 @@ def runners() -> Section:
         local = Finding("local", str(error), False)
     found = [local, Finding("replay:FILE", "answers from a log")]
     for name, spelling, text in (
-        ("model", "model", "prices schedules for chips that are not here"),
+        ("model", "model", "prices schedules for the in-order cores arm/cortex-a53 and a55, in modelled cycles"),
+        ("emulated", "verify", "verifies schedules for arm/* targets that are not here, under emulation"),
         ("rpc", "rpc:HOST:PORT/KEY", "measures on a board behind a TVM tracker"),
     ):
         present = importlib.util.find_spec(f"mmasched.measure.{name}") is not None

@@ -10,6 +10,16 @@ def test_a_missing_compiler_comes_with_a_remedy(monkeypatch):
     assert "apt-get install g++" in [finding.remedy for finding in found]
 
 
+def test_missing_tools_for_arm_name_their_packages(monkeypatch):
+    monkeypatch.setattr(inventory.shutil, "which", lambda name: None)
+    found = {finding.name: finding for finding in inventory.arm_tools().findings}
+    assert set(found) == {"cross compiler", "qemu", "llvm-mca"}
+    assert not any(finding.present for finding in found.values())
+    assert "apt-get install gcc-aarch64-linux-gnu" in found["cross compiler"].remedy
+    assert found["qemu"].remedy == "apt-get install qemu-user, for arm/* targets"
+    assert "apt-get install llvm" in found["llvm-mca"].remedy
+
+
 def test_a_wrong_version_of_a_pinned_package(monkeypatch):
     monkeypatch.setattr(inventory, "_pins", lambda: {"onnx": "0.0.1"})
     (onnx,) = [finding for finding in inventory.packages().findings if finding.name == "onnx"]
