@@ -105,6 +105,8 @@ template <class T> static inline void emu_out(T& target, uint64_t value) {
   else target = T(value);
 }
 static inline void emu_out(float& target, float value) { target = value; }
+// Exactly this type, or the overload above would convert the number instead of taking its bits.
+static inline void emu_out(float& target, uint32_t value) { target = emu_bits<float>(value); }
 static inline uint64_t emu_join(uint32_t low, uint32_t high) { return low | uint64_t(high) << 32; }
 static inline float emu_float(uint32_t v) { return emu_bits<float>(v); }
 static inline uint32_t emu_word(float v) { return emu_bits<uint32_t>(v); }

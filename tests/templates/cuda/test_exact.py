@@ -56,3 +56,11 @@ def test_random_schedule_is_exact(seed: int) -> None:
     config = space_for(problem, hardware(Target.parse(target))).sample(rng)
     outcome = verify(problem, target, config, seed=seed)
     assert outcome.status == "correct", f"{problem.key} {config.as_dict()}: {outcome.detail}"
+
+
+@pytest.mark.parametrize("operand_type", ["fp8_e4m3", "fp8_e5m2"])
+def test_8_bit_floats_are_exact(operand_type: str) -> None:
+    problem = Conv2d(1, 6, 7, 24, 16, 3, padding=1, operand_type=operand_type, output_bits=32)
+    config = space_for(problem, hardware(Target.parse("cuda/sm_89"))).sample(np.random.default_rng(0))
+    outcome = verify(problem, "cuda/sm_89", config)
+    assert outcome.status == "correct", outcome.detail
