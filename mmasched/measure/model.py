@@ -77,7 +77,11 @@ def cache_remark(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     place = sum(with_misses(o) < with_misses(best) for o in priced)
     added = best.resources["cache_cycles"] / best.cost
     winner = min(priced, key=with_misses)
-    text = f"cache misses would add {added:.0%} to the {best.cost:,.0f} modelled cycles of the cheapest schedule"
+    p = best.problem
+    where = f"{p.kernel[0]}x{p.kernel[1]} {p.in_channels}->{p.out_channels} @{p.height}"
+    text = (
+        f"{where}: cache misses would add {added:.0%} to the {best.cost:,.0f} modelled cycles of the cheapest schedule"
+    )
     if place == 0:
         return (f"{text}, which stays the cheapest",)
     ahead = f"{with_misses(winner):,.0f} cycles with misses against {with_misses(best):,.0f}"
