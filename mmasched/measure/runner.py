@@ -27,6 +27,8 @@ class Runner(ABC):
     """Name of the target that candidates are built for."""
     noisy: bool = True
     """Whether costs differ from run to run, so that finalists are worth confirming."""
+    parallel: int = 1
+    """How many candidates of one call of ``run`` are worked on at the same time."""
     chip: str | None = None
     """Id of the chip that candidates run on, where it is not simply this machine's; goes into records."""
 

@@ -20,6 +20,8 @@ from mmasched.space.config import Config
 RARE = 0.02
 # The longest such list that is kept (and memory it takes: this many int16 rows).
 MAX_LISTED = 2_000_000
+# Spaces that seem to have more valid configs than this are not listed for sampling: blind draws are cheaper by then.
+WORTH_LISTING = 100_000
 # Spaces of no more raw combinations than this are listed at once.
 SMALL = 1 << 15
 # How many blind changes of a row a mutation tries, in rounds, before it looks through all single changes. Many at once
@@ -36,6 +38,11 @@ class Space(ABC):
     """Length of a row."""
     dim: int
     """Length of an encoded config."""
+
+    @property
+    def drawn_size(self) -> int:
+        """Combinations that ``raw_rows`` draws from."""
+        return self.size
 
     # --- what a kind of space implements, on rows ---
 
@@ -117,7 +124,8 @@ class Space(ABC):
         """The list that sampling draws from, None when it draws blindly and rejects."""
         if self.size <= SMALL:
             return self.valid_rows()
-        return self.valid_rows(MAX_LISTED) if self._valid_share < RARE else None
+        few = self._valid_share < RARE and self._valid_share * self.drawn_size <= WORTH_LISTING
+        return self.valid_rows(MAX_LISTED) if few else None
 
     def sample_rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n rows drawn independently and uniformly from the valid ones, int16[n, width]; no rows when nothing is valid.

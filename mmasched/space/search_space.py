@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -59,6 +60,10 @@ class SearchSpace(Space):
 
     def __repr__(self) -> str:
         return f"SearchSpace({self.template!r}, {self.width} knobs, {self.size} combinations)"
+
+    @property
+    def drawn_size(self) -> int:
+        return math.prod(len(values) for values in self._open)
 
     def raw_rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
         drawn = rng.integers([len(values) for values in self._open], size=(n, self.width), dtype=np.int16)

@@ -103,8 +103,8 @@ class Session:
 
     @property
     def batch(self) -> int:
-        """How many configs the strategy likes to be asked for at a time."""
-        return self._strategy.batch_size
+        """How many configs to ask the strategy for at a time: as it likes, but enough to keep the runner busy."""
+        return max(self._strategy.batch_size, self.runner.parallel)
 
     def step(self, trials: int) -> int:
         """Tries up to so many new configs in one go; returns how many, 0 when the space has no new one."""

@@ -119,6 +119,18 @@ def test_sampling_is_uniform_over_the_valid_configs(space):
     assert chisquare(np.bincount(bins, minlength=len(sizes))[used], expected).pvalue > 1e-3
 
 
+def test_a_vast_space_of_rare_configs_is_drawn_from_without_listing_it(monkeypatch):
+    knobs = [Ordered(name, list(range(64))) for name in "abcd"]
+    space = SearchSpace(
+        "vast", knobs, [constraint("a", "b")(lambda problem, values, hardware: values["a"] == values["b"])]
+    )
+    monkeypatch.setattr(space, "iter_rows", lambda: pytest.fail("the space was listed"))
+    rows = space.sample_rows(np.random.default_rng(3), 6400)
+    assert (rows[:, 0] == rows[:, 1]).all()
+    assert chisquare(np.bincount(rows[:, 0], minlength=64)).pvalue > 1e-3
+    assert chisquare(np.bincount(rows[:, 3], minlength=64)).pvalue > 1e-3
+
+
 def test_what_is_drawn_depends_on_the_seed_alone():
     fresh, used = sparse(), sparse()
     used.valid_rows()

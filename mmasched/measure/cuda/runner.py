@@ -83,6 +83,7 @@ class CudaRunner(Runner):
         cores = available_cores()
         self.worker = Worker(device_module, cores, self._limits)
         self.pool = WorkerPool(build_module, cores[-(builders or max(1, len(cores) - 1)) :], self._limits)
+        self.parallel = self.pool.size
 
     def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: OnOutcome | None = None) -> list[Outcome]:
         """See Runner. While one candidate is measured the next ones are built."""

@@ -25,12 +25,22 @@ def shrunken(problem: Conv2d, config: Config, hardware: Any, limit: int = LIMIT)
     if problem.macs <= limit:
         return problem
     wanted = paths(problem, config, hardware)
-    smaller = sorted(_smaller(problem, config, hardware))
+
+    def same(**sizes: int) -> Conv2d | None:
+        """The problem with these sizes where that leaves its paths as they are."""
+        one = _resized(problem, **sizes)
+        return one if one is not None and paths(one, config, hardware) == wanted else None
+
+    # What one axis decides does not depend on the others, so that each shrinks on its own.
+    images = [sizes for sizes in _images(problem) if same(**sizes)]
+    outputs = [count for count in _outputs(problem, config) if same(out_channels=count)]
+    inputs = [count for count in _inputs(problem, config, hardware) if same(in_channels=count)]
+    smaller = sorted(_sizes(problem, images, outputs, inputs), key=lambda pair: pair[0])
     fitting = [sizes for macs, sizes in smaller if macs <= limit]
     beyond = [sizes for macs, sizes in smaller if limit < macs < problem.macs]
     for sizes in (*reversed(fitting), *beyond):
-        one = _resized(problem, *sizes)
-        if one is not None and _same(one, config, hardware, wanted):
+        one = same(**sizes)
+        if one is not None and _valid(one, config, hardware):
             return one
     return problem
 
@@ -71,39 +81,39 @@ def paths(problem: Conv2d, config: Config, hardware: Any) -> tuple:
     )
 
 
-def _same(problem: Conv2d, config: Config, hardware: Any, wanted: tuple) -> bool:
+def _valid(problem: Conv2d, config: Config, hardware: Any) -> bool:
     from mmasched.templates import space_for
 
-    if paths(problem, config, hardware) != wanted:
-        return False
     try:
         return not space_for(problem, hardware).violated(config)
     except MmaschedError:
         return False
 
 
-def _smaller(problem: Conv2d, config: Config, hardware: Any) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """(multiply-accumulates, (batch, height, width, inputs, outputs)) of what may shrink."""
-    taps = problem.kernel[0] * problem.kernel[1]
-    for batch, (height, width, pixels), outputs, inputs in itertools.product(
-        sorted({min(problem.batch, few) for few in (1, 2, 3, 4, 8)}),
-        _images(problem),
-        _outputs(problem, config),
-        _inputs(problem, config, hardware),
-    ):
-        macs = batch * pixels * outputs * inputs // problem.groups * taps
-        yield macs, (batch, height, width, inputs, outputs)
+def _sizes(
+    problem: Conv2d, images: list[dict[str, int]], outputs: list[int], inputs: list[int]
+) -> Iterator[tuple[int, dict[str, int]]]:
+    """(multiply-accumulates, sizes) of every combination."""
+    for image, out_channels, in_channels in itertools.product(images, outputs, inputs):
+        sizes = {**image, "in_channels": in_channels, "out_channels": out_channels}
+        pixels = 1
+        for axis, name in enumerate(("height", "width")):
+            pads = problem.padding[axis] + problem.padding[axis + 2]
+            pixels *= (sizes[name] + pads - problem.kernel_extent[axis]) // problem.stride[axis] + 1
+        taps = problem.kernel[0] * problem.kernel[1]
+        yield sizes["batch"] * pixels * out_channels * in_channels // problem.groups * taps, sizes
 
 
-def _images(problem: Conv2d) -> list[tuple[int, int, int]]:
-    """(height, width, pixels of the output): the image itself, and those of smaller outputs, square and wider."""
-    sizes = {(problem.height, problem.width, problem.out_height * problem.out_width)}
+def _images(problem: Conv2d) -> list[dict[str, int]]:
+    """Batches and images: those of the problem, few images, and images of smaller outputs, square and wider."""
+    shapes = {(problem.height, problem.width)}
     for rows in OUTPUT_EDGES:
         for columns in (rows, rows + 1, rows + 3):
             height, width = (_reach(problem, axis, edge) for axis, edge in enumerate((rows, columns)))
             if 0 < height <= problem.height and 0 < width <= problem.width:
-                sizes.add((height, width, rows * columns))
-    return sorted(sizes)
+                shapes.add((height, width))
+    batches = sorted({min(problem.batch, few) for few in (1, 2, 3, 4, 8)})
+    return [{"batch": n, "height": h, "width": w} for n, (h, w) in itertools.product(batches, sorted(shapes))]
 
 
 def _reach(problem: Conv2d, axis: int, edge: int) -> int:
@@ -131,16 +141,17 @@ def _inputs(problem: Conv2d, config: Config, hardware: Any) -> list[int]:
     return sorted(problem.groups * count for count in fewer | {group} if 0 < count <= group)
 
 
-def _resized(problem: Conv2d, batch: int, height: int, width: int, inputs: int, outputs: int) -> Conv2d | None:
+def _resized(problem: Conv2d, **sizes: int) -> Conv2d | None:
     """The problem with other sizes; of its scales those that remain. None where the sizes do not go together."""
     requantize = problem.requantize
-    if requantize is not None and requantize.scale.ndim:
-        block = problem.scale_block
-        rows = outputs // block[0] if block else outputs
-        kept = (slice(rows), slice(inputs // block[1])) if block else slice(rows)
-        requantize = replace(requantize, scale=requantize.scale[kept])
-    sizes = {"batch": batch, "height": height, "width": width, "in_channels": inputs, "out_channels": outputs}
     try:
+        if requantize is not None and requantize.scale.ndim:
+            inputs = sizes.get("in_channels", problem.in_channels)
+            outputs = sizes.get("out_channels", problem.out_channels)
+            block = problem.scale_block
+            rows = outputs // block[0] if block else outputs
+            kept = (slice(rows), slice(inputs // block[1])) if block else slice(rows)
+            requantize = replace(requantize, scale=requantize.scale[kept])
         return replace(problem, requantize=requantize, **sizes)
     except MmaschedError:  # Block scales that do not divide the channels, above all.
         return None
