@@ -20,12 +20,13 @@ from mmasched.problem import Conv2d, random_operands, reference
 class Result:
     """One contestant on one problem.
 
-    seconds per call: median of the rounds, and the best of them. agreement: with the exact reference of what it
-    computes; remark: how that differs from the problem; kernel: what it chose, where it tells.
+    seconds per call: median of the rounds, the best of them, and all of them in order. agreement: with the exact
+    reference of what it computes; remark: how that differs from the problem; kernel: what it chose, where it tells.
     """
 
     seconds: float
     best: float
+    times: tuple[float, ...]
     agreement: Agreement
     remark: str
     kernel: str
@@ -80,7 +81,9 @@ class Contest:
                 self._end(name)
             return {}, absent
         return {
-            name: Result(timing.seconds, timing.best, agreement, remark, contestant.note, contestant.version)
+            name: Result(
+                timing.seconds, timing.best, timing.times, agreement, remark, contestant.note, contestant.version
+            )
             for (name, (contestant, remark, agreement)), timing in zip(ready.items(), timings, strict=True)
         }, absent
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from _bench import geometric_mean
+
+from mmasched.compare.rotation import paired_ratio
 
 # A shape this near to the measured peak has nothing left to gain, so it enters the mean with at least the goal.
 NEAR_PEAK, GOAL, FLOOR = 0.95, 1.1, 0.95
@@ -16,23 +19,31 @@ LEAST_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Rival:
-    """A peer on one problem: seconds as measured, and what the same call costs without work."""
+    """A peer on one problem: seconds of each round as measured, and what the same call costs without work."""
 
     name: str
-    seconds: float
+    times: tuple[float, ...]
     call_seconds: float
     counted: bool
 
     @property
+    def work_times(self) -> tuple[float, ...]:
+        """Of each round, the time without the call."""
+        return tuple(max(seconds - self.call_seconds, LEAST_SHARE * seconds) for seconds in self.times)
+
+    @property
     def work_seconds(self) -> float:
-        """The time without the call."""
-        return max(self.seconds - self.call_seconds, LEAST_SHARE * self.seconds)
+        """The median time without the call."""
+        return statistics.median(self.work_times)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Ours against the best peer. ratio: the peer's time without its call by ours; ratio_raw: its whole time by ours;
-    entered: `ratio` as it enters the mean; best, best_raw: which peer."""
+    """Ours against the best peer: the one that leaves us the lowest ratio.
+
+    ratio: the peer's time without its call by ours, paired round by round; ratio_raw: its whole time by ours, likewise;
+    entered: `ratio` as it enters the mean; best, best_raw: which peer.
+    """
 
     best: str
     best_raw: str
@@ -41,16 +52,15 @@ class Verdict:
     entered: float
 
     @classmethod
-    def of(cls, seconds: float, share_of_peak: float, rivals: Sequence[Rival]) -> Verdict | None:
-        """None where no peer counts."""
+    def of(cls, times: Sequence[float], share_of_peak: float, rivals: Sequence[Rival]) -> Verdict | None:
+        """times: ours, of each round, seconds. None where no peer counts."""
         counted = [rival for rival in rivals if rival.counted]
         if not counted:
             return None
-        best = min(counted, key=lambda rival: rival.work_seconds)
-        raw = min(counted, key=lambda rival: rival.seconds)
-        ratio = best.work_seconds / seconds
+        ratio, best = min((paired_ratio(rival.work_times, times), rival.name) for rival in counted)
+        raw, best_raw = min((paired_ratio(rival.times, times), rival.name) for rival in counted)
         entered = max(ratio, GOAL) if share_of_peak >= NEAR_PEAK else ratio
-        return cls(best.name, raw.name, ratio, raw.seconds / seconds, entered)
+        return cls(best, best_raw, ratio, raw, entered)
 
 
 def figures(rows: Sequence[dict[str, Any]], activation: str) -> dict[str, Any]:
@@ -77,8 +87,8 @@ def figures(rows: Sequence[dict[str, Any]], activation: str) -> dict[str, Any]:
 
 
 def signed_gain(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """u8 time by s8 time of ours over the shapes that have both; {} for none."""
-    gains = [(row["label"], row["own"]["u8"]["seconds"] / row["own"]["s8"]["seconds"])
+    """u8 time by s8 time of ours, paired, over the shapes that have both; {} for none."""
+    gains = [(row["label"], paired_ratio(row["own"]["u8"]["times"], row["own"]["s8"]["times"]))
              for row in rows if {"u8", "s8"} <= row["own"].keys()]  # fmt: skip
     if not gains:
         return {}

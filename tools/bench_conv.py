@@ -178,7 +178,7 @@ def row_of(
     call = calls["residual" if problem.residual else "plain"]
     own_names = {f"mmasched {activation}" for activation in activations}
     rivals = [
-        Rival(name, result.seconds, call.get(name, 0.0), not cap.uncapped(name))
+        Rival(name, result.times, call.get(name, 0.0), not cap.uncapped(name))
         for name, result in results.items() if name not in own_names
     ]  # fmt: skip
     own = {}
@@ -187,14 +187,15 @@ def row_of(
         if result is None:
             continue
         rate = 2 * problem.macs / result.seconds
-        verdict = Verdict.of(result.seconds, rate / peak, rivals)
+        verdict = Verdict.of(result.times, rate / peak, rivals)
         own[activation] = {
             **result.as_dict(), "kind": "measured", "gops": 1e-9 * rate, "share_of_peak": rate / peak,
             "untuned": untuned[activation], "config": result.kernel, "verdict": verdict and asdict(verdict),
         }  # fmt: skip
     theirs = {
         rival.name: {
-            **results[rival.name].as_dict(), "kind": "measured", "gops": 2e-9 * problem.macs / rival.seconds,
+            **results[rival.name].as_dict(), "kind": "measured",
+            "gops": 2e-9 * problem.macs / results[rival.name].seconds,
             "call_seconds": rival.call_seconds, "work_seconds": rival.work_seconds, "counted": rival.counted,
         }
         for rival in rivals

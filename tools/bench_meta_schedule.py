@@ -25,6 +25,7 @@ from _tuning_job import run_tuning
 
 from mmasched.compare import OwnPeer
 from mmasched.compare.meta_schedule_peer import MetaSchedulePeer, unsupported
+from mmasched.compare.rotation import paired_ratio
 from mmasched.errors import BadInput, MmaschedError
 from mmasched.hardware import Target, runs_here
 from mmasched.network import network
@@ -137,7 +138,7 @@ def one_problem(
         if PEER in sides and name in sides:
             theirs, ours = sides[PEER], sides[name]
             row["against_meta_schedule"][name] = {
-                "speed": theirs["seconds"] / ours["seconds"],
+                "speed": paired_ratio(theirs["times"], ours["times"]),
                 "tuning": theirs["tuning"]["tuning_seconds"] / ours["tuning"]["tuning_seconds"],
             }
     return row

@@ -25,7 +25,7 @@ from _models import FOLDER, SINGLE, check_names, feeds_for, quantized_model
 from _network_job import run_job
 
 from mmasched.compare.contestant import Contestant
-from mmasched.compare.rotation import Timing, rotate
+from mmasched.compare.rotation import Timing, paired_ratio, rotate
 from mmasched.errors import BadInput, MmaschedError
 from mmasched.hardware import hardware, runs_here
 from mmasched.measure.affinity import pick_cores
@@ -97,7 +97,7 @@ def one_network(arguments: argparse.Namespace, name: str, threads: int, target: 
         "network": name, "format": arguments.format, "activation": arguments.activation, "threads": threads,
         "target": target, "kind": "measured", "seconds": {n: t.seconds for n, t in timings.items()},
         "best_seconds": {n: t.best for n, t in timings.items()}, "versions": peer_versions, "absent": absent,
-        **ratios({n: t.seconds for n, t in timings.items()}),
+        "times": {n: t.times for n, t in timings.items()}, **ratios({n: t.times for n, t in timings.items()}),
         "exact": extra.pop("exact"), "verdict": extra.pop("verdict"), "run": extra, "compile": made,
         "untuned": made.pop("untuned"),
     }  # fmt: skip
@@ -144,13 +144,14 @@ def brief(error: MmaschedError) -> str:
     return " ".join([line for line in lines if "Exception from" not in line] or lines)[:MOST_TEXT]
 
 
-def ratios(seconds: dict[str, float]) -> dict[str, float | None]:
-    """How many times faster than ONNX Runtime at its fastest, and than OpenVINO; None where one is missing."""
-    runtime = [value for name, value in seconds.items() if name.startswith("onnxruntime")]
-    ours = seconds.get(OURS)
+def ratios(times: dict[str, tuple[float, ...]]) -> dict[str, float | None]:
+    """How many times faster than ONNX Runtime at its fastest, and than OpenVINO, paired round by round; None where one
+    is missing."""
+    ours = times.get(OURS)
+    runtime = [paired_ratio(theirs, ours) for name, theirs in times.items() if ours and name.startswith("onnxruntime")]
     return {
-        "against_onnxruntime": min(runtime) / ours if ours and runtime else None,
-        "against_openvino": seconds["openvino"] / ours if ours and "openvino" in seconds else None,
+        "against_onnxruntime": min(runtime, default=None),
+        "against_openvino": paired_ratio(times["openvino"], ours) if ours and "openvino" in times else None,
     }
 
 

@@ -21,7 +21,10 @@ def allocate(size: int) -> np.ndarray:
         raw = np.zeros(size + ALIGNMENT, np.uint8)
         start = -raw.ctypes.data % ALIGNMENT
         return raw[start : start + size]
-    block = mmap.mmap(-1, size + HUGE_PAGE)
+    # Private: shared memory, Python's default, gets huge pages only where the administrator has said so.
+    kind = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    whole = -(-size // HUGE_PAGE) * HUGE_PAGE
+    block = mmap.mmap(-1, whole + HUGE_PAGE, **kind)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         block.madvise(mmap.MADV_HUGEPAGE)
     raw = np.frombuffer(block, np.uint8)

@@ -16,6 +16,15 @@ SETTLE_SECONDS = 0.02
 MOST_SECONDS = 60.0
 
 
+def paired_ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """How many times faster ours is: the median over the rounds of their time by ours in the same round.
+
+    A machine that others share runs at one speed for some seconds and then at another. Two medians may then come from
+    different speeds; the two times of a round do not.
+    """
+    return statistics.median(their / our for their, our in zip(theirs, ours, strict=True))
+
+
 class Timed(Protocol):
     """Anything that can be timed."""
 
