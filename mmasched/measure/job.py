@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from mmasched.errors import Missing
@@ -34,7 +35,7 @@ def execute(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
     build: what makes a Candidate, when it is not ``mmasched.build.build_candidate``.
 
     job: problem (Conv2d), config, hardware, threads, seed, policy (TimingPolicy), measure (bool), thorough (bool: all
-    worst cases instead of the two extreme ones), best_so_far (seconds or None).
+    worst cases instead of the two extreme ones), best_so_far (seconds or None), anchor ((config, its seconds) or None).
     """
     candidate, result = _build(job, job["config"], report_phase, 0, build)
     if candidate is None:
@@ -42,7 +43,8 @@ def execute(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
     try:
         if _verify(candidate, job, result, report_phase, 0) and job["measure"]:
             report_phase("run")
-            measured = timing.measure(candidate.time, job["policy"], job["best_so_far"])
+            timer = _beside_anchor(candidate.time, job["config"], job, build)
+            measured = timing.measure(timer, job["policy"], job["best_so_far"])
             result["cost"], result["times"] = measured.seconds, list(measured.times)
             notes = {"calls": measured.calls, "contended": measured.contended, "stopped_early": measured.stopped_early}
             result["resources"] = {**result["resources"], **{name: value for name, value in notes.items() if value}}
@@ -67,7 +69,10 @@ def confirm(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
                     candidates.pop()
                     candidate.close()
             results.append(result)
-        timers = [_reporting(candidate.time, report_phase, number) for number, candidate in candidates]
+        timers = [
+            _beside_anchor(_reporting(candidate.time, report_phase, number), job["configs"][number], job, build)
+            for number, candidate in candidates
+        ]
         times = timing.confirm(timers, job["rounds"], job["policy"]) if timers else []
         for (number, _), samples in zip(candidates, times):
             results[number]["times"] = list(samples)
@@ -76,6 +81,42 @@ def confirm(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
     finally:
         for _, candidate in candidates:
             candidate.close()
+
+
+@dataclass
+class _Anchor:
+    """The candidate that the others are timed beside, kept from job to job; None when it could not be built."""
+
+    identity: Any = None
+    candidate: Any = None
+
+
+_kept = _Anchor()
+
+
+def _beside_anchor(
+    time_once: timing.TimeOnce, config: Any, job: dict[str, Any], build: Build | None
+) -> timing.TimeOnce:
+    """The timer, at the speed that the machine had when the anchor was timed first; itself where there is no anchor."""
+    if job.get("anchor") is None or job["anchor"][0] == config:
+        return time_once
+    anchor, seconds = job["anchor"]
+    identity = job["problem"], anchor, job["hardware"], job["threads"]
+    if _kept.identity != identity:
+        if _kept.candidate is not None:
+            _kept.candidate.close()
+        _kept.identity = _kept.candidate = None
+        candidate, _ = _build(job, anchor, _silent, 0, build)
+        if candidate is not None:
+            candidate.load_operands(**operand_sets(job["problem"], job["seed"], job["thorough"])[-1].operands)
+        _kept.identity, _kept.candidate = identity, candidate
+    if _kept.candidate is None:
+        return time_once
+    return timing.beside(time_once, _kept.candidate.time, seconds, job["policy"])
+
+
+def _silent(*_: Any) -> None:
+    """An anchor was built before: its phases are no news."""
 
 
 def _build(

@@ -58,6 +58,7 @@ class LocalRunner(Runner):
             "thorough": thorough,
         }
         self._best: dict[str, float] = {}
+        self._anchors: dict[str, tuple[Config, float]] = {}
         limits = limits or Limits()
         if hardware.gpu is not None and limits.memory is None:
             limits = replace(limits, memory=0)  # CUDA reserves address space for all memory of all devices.
@@ -67,7 +68,8 @@ class LocalRunner(Runner):
         """See Runner. Raises Missing when the worker can't start."""
         outcomes = []
         for config in configs:
-            job = {**self._base, "problem": problem, "config": config, "best_so_far": self._best.get(problem.key)}
+            known = {"best_so_far": self._best.get(problem.key), "anchor": self._anchors.get(problem.key)}
+            job = {**self._base, **known, "problem": problem, "config": config}
             outcome = self._outcome(problem, config, self.worker.call("execute", job))
             if outcome.ok and outcome.cost is not None:
                 self.note_best(problem, outcome.cost)
@@ -81,7 +83,8 @@ class LocalRunner(Runner):
         outcomes: dict[int, Outcome] = {}
         left = list(range(len(configs)))
         while left:
-            job = {**self._base, "problem": problem, "configs": [configs[i] for i in left], "rounds": rounds}
+            chosen = {"configs": [configs[i] for i in left], "rounds": rounds}
+            job = {**self._base, **chosen, "problem": problem, "anchor": self._anchors.get(problem.key)}
             result = self.worker.call("confirm", job)
             if result["status"] == "correct":
                 for number, single in zip(left, result["results"]):
@@ -94,6 +97,10 @@ class LocalRunner(Runner):
     def note_best(self, problem: Conv2d, cost: float) -> None:
         """Candidates several times slower than the lowest cost noted are dropped after two samples."""
         self._best[problem.key] = min(cost, self._best.get(problem.key, math.inf))
+
+    def note_anchor(self, problem: Conv2d, config: Config, cost: float) -> None:
+        """Candidates are timed beside this one, so that the machine's changes of speed do not decide between them."""
+        self._anchors.setdefault(problem.key, (config, cost))
 
     def close(self) -> None:
         """Kills the worker."""

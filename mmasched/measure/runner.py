@@ -51,6 +51,9 @@ class Runner(ABC):
     def note_best(self, problem: Conv2d, cost: float) -> None:  # noqa: B027
         """Tells the runner a cost that is known for the problem, so that it may drop much slower candidates early."""
 
+    def note_anchor(self, problem: Conv2d, config: Config, cost: float) -> None:  # noqa: B027
+        """Tells the runner a config and its cost, in whose unit the costs of the problem's other configs shall be."""
+
     def close(self) -> None:  # noqa: B027
         """Ends what the runner started. Closing twice is fine."""
 

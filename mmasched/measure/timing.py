@@ -85,6 +85,22 @@ def measure(time_once: TimeOnce, policy: TimingPolicy | None = None, best: float
             return Measurement(statistics.median(chosen), tuple(chosen), calls, contended=not quiet)
 
 
+def beside(time_once: TimeOnce, anchor: TimeOnce, seconds: float, policy: TimingPolicy) -> TimeOnce:
+    """A timer that says how long the calls would take while the anchor takes ``seconds`` per call, as it once did.
+
+    A machine that others share runs at one speed for some seconds and then at another, half as fast perhaps. The anchor
+    is timed just before every sample, and what has become of its time since scales the sample.
+    """
+    anchor(1)
+    anchor_calls, _ = calibrate(anchor, policy)
+
+    def timed(calls: int) -> float:
+        now = anchor(anchor_calls) / anchor_calls
+        return time_once(calls) * seconds / now
+
+    return timed
+
+
 def confirm(timers: Sequence[TimeOnce], rounds: int, policy: TimingPolicy | None = None) -> list[tuple[float, ...]]:
     """Times finalists in turn, so that drift and contention meet all of them alike; one tuple of times for each.
 

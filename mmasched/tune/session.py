@@ -180,6 +180,8 @@ class Session:
 
     def _note(self, outcome: Outcome, trusted: bool = True) -> None:
         """Counts the config and keeps the leader; a config that failed later is not trusted to lead."""
+        if trusted and outcome.ok and outcome.cost is not None and outcome.config == self._default:
+            self.runner.note_anchor(self.subject.problem, outcome.config, outcome.cost)
         if trusted and outcome.ok and outcome.cost is not None and self._leads(outcome.cost):
             self._leader = outcome
             self.runner.note_best(self.subject.problem, outcome.cost)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def build(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "mmasched.build", fake_build)
     fake_build.log.clear()
+    monkeypatch.setattr(fake_build, "slowness", [lambda: 1.0])
+    monkeypatch.setattr(job_module, "_kept", job_module._Anchor())
     return fake_build
 
 
@@ -129,3 +132,41 @@ def test_confirming_times_the_right_ones_in_turn(build):
     assert len(first["times"]) == len(third["times"]) == TimingPolicy().confirm_at_least
     assert [pair for pair in phases if pair[0] == "run"][-4:] == [("run", 2), ("run", 0), ("run", 0), ("run", 2)]
     assert all(candidate.closed for candidate in build.log)
+
+
+def anchored(microseconds):
+    return Config("t", {"fault": "none", "microseconds": 2000}), microseconds * 1e-6
+
+
+def test_a_machine_that_becomes_slower_does_not_change_a_cost_beside_an_anchor(build):
+    assert run(microseconds=1000, anchor=anchored(2000))["cost"] == pytest.approx(1e-3)
+    build.slowness[0] = lambda: 1.6
+    assert run(microseconds=1000)["cost"] == pytest.approx(1.6e-3)
+    assert run(microseconds=1000, anchor=anchored(2000))["cost"] == pytest.approx(1e-3)
+    # The unit is what the anchor took when it was timed first.
+    assert run(microseconds=1000, anchor=anchored(3200))["cost"] == pytest.approx(1.6e-3)
+
+
+def test_the_anchor_is_built_once_and_replaced_with_the_problem(build):
+    for microseconds in (900, 1000, 1100):
+        run(microseconds=microseconds, anchor=anchored(2000))
+    first = [candidate for candidate in build.log if candidate.seconds == 2e-3]
+    assert len(first) == 1 and not first[0].closed
+    run(problem=replace(PROBLEM, height=7), anchor=anchored(2000))
+    assert first[0].closed and sum(candidate.seconds == 2e-3 for candidate in build.log) == 2
+
+
+def test_an_anchor_is_not_timed_beside_itself_nor_when_it_cannot_be_built(build):
+    assert run(microseconds=2000, anchor=anchored(777))["cost"] == pytest.approx(2e-3)
+    assert len(build.log) == 1
+    broken = Config("t", {"fault": "build_error"}), 1e-3
+    assert run(microseconds=1000, anchor=broken)["cost"] == pytest.approx(1e-3)
+
+
+def test_finalists_are_timed_beside_the_anchor_too(build):
+    build.slowness[0] = lambda: 1.5
+    configs = [Config("t", {"fault": "none", "microseconds": 1000 + n}) for n in range(2)]
+    job = {"problem": PROBLEM, "configs": configs, "rounds": 15, "hardware": None, "threads": 1, "seed": 0,
+           "policy": TimingPolicy(), "measure": True, "thorough": False, "anchor": anchored(2000)}  # fmt: skip
+    costs = [single["cost"] for single in job_module.confirm(job, Phases())["results"]]
+    assert costs == pytest.approx([1000e-6, 1001e-6])

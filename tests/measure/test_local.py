@@ -59,6 +59,15 @@ def test_the_best_cost_so_far_goes_to_the_worker(runner):
     assert runner.run(other, [config("fine")])[0].resources["best"] is None
 
 
+def test_the_first_anchor_of_a_problem_goes_to_the_worker(runner):
+    other = replace(PROBLEM, height=7)
+    runner.note_anchor(PROBLEM, config("fine"), 4e-3)
+    runner.note_anchor(PROBLEM, config("fine"), 5e-3)
+    assert runner.run(PROBLEM, [config("fine")])[0].resources["anchor"] == 4e-3
+    assert runner.confirm(PROBLEM, [config("fine")], 3)[0].resources["anchor"] == 4e-3
+    assert runner.run(other, [config("fine")])[0].resources["anchor"] is None
+
+
 def test_a_crashing_finalist_fails_alone(runner):
     acts = ["fine", "segfault", "fine", "exception", "hang"]
     outcomes = runner.confirm(PROBLEM, [config(act) for act in acts], rounds=3)

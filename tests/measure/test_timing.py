@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmasched.measure.timing import TimingPolicy, calibrate, confirm, is_quiet, measure, standard_error
+from mmasched.measure.timing import TimingPolicy, beside, calibrate, confirm, is_quiet, measure, standard_error
 
 POLICY = TimingPolicy()
 
@@ -136,3 +136,16 @@ def test_confirming_respects_its_limits():
     jumpy = [FakeKernel(*[2e-3, 4e-3] * 500), FakeKernel(2e-3)]
     assert len(confirm(jumpy, rounds=25)[0]) == 25
     assert len(confirm([FakeKernel(20.0)], rounds=50)[0]) == 2
+
+
+def test_beside_an_anchor_changes_of_speed_cancel():
+    slowness = itertools.cycle([1.0, 1.0, 1.6])
+    now = [1.0]
+
+    def anchor(calls):
+        now[0] = next(slowness)
+        return calls * 3e-4 * now[0]
+
+    result = measure(beside(lambda calls: calls * 2e-4 * now[0], anchor, 3e-4, POLICY))
+    assert result.seconds == pytest.approx(2e-4) and not result.contended
+    assert set(np.round(result.times, 9)) == {2e-4}

@@ -25,7 +25,7 @@ class FakeRunner(Runner):
 
     def __init__(self, templates, act=None, noise=None, confirm_act=None):
         self.templates, self.act, self.noise, self.confirm_act = templates, act, noise, confirm_act
-        self.ran, self.confirmed, self.noted = [], [], []
+        self.ran, self.confirmed, self.noted, self.anchors = [], [], [], []
         self.closed = False
 
     def run(self, problem, configs, *, progress=None):
@@ -51,6 +51,9 @@ class FakeRunner(Runner):
 
     def note_best(self, problem, cost):
         self.noted.append(cost)
+
+    def note_anchor(self, problem, config, cost):
+        self.anchors.append((config, cost))
 
     def close(self):
         self.closed = True

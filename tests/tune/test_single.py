@@ -104,7 +104,7 @@ def test_every_record_is_in_the_log_and_the_log_names_the_same_winner(problem, m
     assert log.validate() == []
 
 
-def test_resuming_measures_only_what_is_missing(problem, make_runner, tmp_path):
+def test_resuming_measures_only_what_is_missing(problem, make_runner, templates, tmp_path):
     path = tmp_path / "log.jsonl"
     first, second, third = make_runner(), make_runner(), make_runner()
     run(problem, first, 15, log=path)
@@ -115,6 +115,9 @@ def test_resuming_measures_only_what_is_missing(problem, make_runner, tmp_path):
     assert third.ran == [] and third.confirmed == []
     assert again.best == result.best
     assert min(first.noted) in second.noted
+    # Costs of the second run are in the unit of the first: both know the default schedule's.
+    default = templates.default_config(problem, None)
+    assert first.anchors[0] == second.anchors[0] == (default, pytest.approx(templates.seconds(problem, default)))
 
 
 def test_learning_strategies_resume_too(problem, make_runner, tmp_path):

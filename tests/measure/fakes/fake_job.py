@@ -33,7 +33,9 @@ def confirm(job, report_phase):
 def act(name, job):
     if name == "fine":
         best = job.get("best_so_far")
-        return {"status": "correct", "cost": 1e-3, "times": [1e-3], "resources": {"pid": os.getpid(), "best": best}}
+        anchor = job["anchor"] and job["anchor"][1]
+        resources = {"pid": os.getpid(), "best": best, "anchor": anchor}
+        return {"status": "correct", "cost": 1e-3, "times": [1e-3], "resources": resources}
     if name == "hang":
         time.sleep(1000)
     if name == "hang_with_child":
