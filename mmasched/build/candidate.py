@@ -11,6 +11,7 @@ import tvm
 from mmasched.build.arguments import OUTPUT_POISON, WORKSPACE_POISON, argument_sizes, packed_operands, storage
 from mmasched.build.compile import ConstraintError, compile_module
 from mmasched.build.memory import allocate
+from mmasched.build.native_loop import NativeLoop
 from mmasched.build.report import resource_report
 from mmasched.hardware import request_amx_permission
 from mmasched.problem import Conv2d
@@ -21,7 +22,7 @@ from mmasched.templates.program import Program, standalone_module
 if TYPE_CHECKING:
     from mmasched.build.cuda.candidate import CudaCandidate
 
-MAX_COPIES = 24
+MAX_COPIES = 256
 
 
 class Candidate:
@@ -36,8 +37,9 @@ class Candidate:
     ):
         self._copies = copies
         self.problem, self.resources = problem, resources
-        self._program, self._module = program, module
+        self._program = program
         self._function = module["main"]
+        self._loop = NativeLoop(module, tvm.cpu(), copies)
         self._arguments: list[tvm.runtime.Tensor] = []
 
     def load_operands(
@@ -61,14 +63,11 @@ class Candidate:
 
     def time(self, calls: int) -> float:
         """Seconds that `calls` calls take, measured in a native loop."""
-        entry = "cold" if self._copies > 1 else "main"
-        turns = -(-calls // self._copies)
-        evaluator = self._module.time_evaluator(entry, tvm.cpu(), number=turns, repeat=1)
-        return evaluator(*self._arguments).mean / self._copies * calls
+        return self._loop.seconds(self._arguments, calls)
 
     def close(self) -> None:
         """Drop the operands and the code."""
-        self._arguments, self._function, self._module = [], None, None
+        self._arguments, self._function, self._loop = [], None, None
 
 
 def _placed(array: np.ndarray) -> tvm.runtime.Tensor:

@@ -65,31 +65,34 @@ def parallel_phases(calls: Sequence[Callable[[tirx.Expr | tirx.Var], tirx.Stmt]]
 def standalone_module(program: Program, sizes: dict[str, int], output_dtype: str, copies: int = 1) -> tvm.IRModule:
     """An IRModule whose entries take the six arguments as flat tensors of `sizes` elements.
 
-    main: runs all phases once. cold: runs them `copies` times, each time on the next of as many copies of the weights,
-    which follow each other at 64-byte boundaries; sizes["w"] holds them all.
+    main: runs all phases once. cold, with two more int32 arguments `first` and `calls`: runs them `calls` times, each
+    time on the next of as many `copies` of the weights, from copy `first` on; they follow each other at 64-byte
+    boundaries, and sizes["w"] holds them all.
     """
     names = [tvm.ir.GlobalVar(f"phase{i}") for i in range(len(program.phases))]
     functions = dict(zip(names, program.phases, strict=True))
 
-    def entry(name: str, repeat: int) -> tirx.PrimFunc:
+    def entry(name: str, cold: bool) -> tirx.PrimFunc:
         buffers = {a: tirx.decl_buffer((sizes[a],), DTYPES.get(a, output_dtype), name=a) for a in ARGUMENTS}
         pointers = {a: tirx.buffer_data(b) for a, b in buffers.items()}
         pointers["y"] = tirx.reinterpret(tvm.ir.PointerType(PrimType("uint8")), pointers["y"])
-        copy = tirx.Var("copy", "int32")
-        if repeat > 1:
+        turn, first, calls = (tirx.Var(name, "int32") for name in ("turn", "first", "calls"))
+        if cold:
+            copy = tirx.floormod(first + turn, copies)
             pointers["w"] = tirx.address_of(buffers["w"][copy * aligned(program.weight_bytes)])
 
         def call(phase: tvm.ir.GlobalVar) -> Callable[[tirx.Var], tirx.Stmt]:
             return lambda tid: tirx.Evaluate(tvm.ir.Call(phase, [*pointers.values(), tid], ret_ty="int32"))
 
         body = parallel_phases([call(n) for n in names], program.threads)
-        if repeat > 1:
-            body = tirx.For(copy, IntImm("int32", 0), IntImm("int32", repeat), ForKind.SERIAL, body)
-        return tirx.PrimFunc(list(buffers.values()), body).with_attr("global_symbol", name)
+        if cold:
+            body = tirx.For(turn, IntImm("int32", 0), calls, ForKind.SERIAL, body)
+        scalars = [first, calls] if cold else []
+        return tirx.PrimFunc([*buffers.values(), *scalars], body).with_attr("global_symbol", name)
 
-    entries = {tvm.ir.GlobalVar("main"): entry("main", 1)}
+    entries = {tvm.ir.GlobalVar("main"): entry("main", cold=False)}
     if copies > 1:
-        entries[tvm.ir.GlobalVar("cold")] = entry("cold", copies)
+        entries[tvm.ir.GlobalVar("cold")] = entry("cold", cold=True)
     return tvm.IRModule({**functions, **entries})
 
 

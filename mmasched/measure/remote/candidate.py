@@ -15,6 +15,7 @@ import tvm
 from mmasched.build import BuildError, ConstraintError, compile_module
 from mmasched.build.arguments import OUTPUT_POISON, WORKSPACE_POISON, argument_sizes, packed_operands, storage
 from mmasched.build.candidate import weight_copies
+from mmasched.build.native_loop import NativeLoop
 from mmasched.build.toolchain import cross_tool, host_compiler
 from mmasched.hardware.detect import FAMILY_OF_MACHINE
 from mmasched.problem import Conv2d
@@ -32,6 +33,7 @@ class RemoteCandidate:
     def __init__(self, problem: Conv2d, program: Program, session: Any, module: Any, copies: int):
         self.problem, self.resources = problem, {"workspace_bytes": program.workspace_bytes}
         self._program, self._session, self._module, self._copies = program, session, module, copies
+        self._loop = NativeLoop(module, session.cpu(), copies)
         self._arguments: list[Any] = []
 
     def load_operands(
@@ -53,14 +55,11 @@ class RemoteCandidate:
 
     def time(self, calls: int) -> float:
         """Seconds that `calls` calls take, measured on the device in a native loop."""
-        entry = "cold" if self._copies > 1 else "main"
-        turns = -(-calls // self._copies)
-        evaluator = self._module.time_evaluator(entry, self._session.cpu(), number=turns, repeat=1)
-        return evaluator(*self._arguments).mean / self._copies * calls
+        return self._loop.seconds(self._arguments, calls)
 
     def close(self) -> None:
         """Drop the operands and the code on the device."""
-        self._arguments, self._module, self._session = [], None, None
+        self._arguments, self._module, self._session, self._loop = [], None, None, None
         gc.collect()
 
 
