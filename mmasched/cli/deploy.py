@@ -11,10 +11,14 @@ from mmasched.cli import options
 from mmasched.cli.inputs import check_output, command_line, random_feeds, read_arrays, write_arrays
 from mmasched.errors import BadInput
 
-COMPILE_EXAMPLE = options.examples("mmasched compile model.onnx --log model.jsonl -o model.mma --threads 2")
+COMPILE_EXAMPLE = options.examples(
+    "mmasched compile model.onnx --log model.jsonl -o model.mma --threads 2",
+    "mmasched compile model.onnx --target cuda/sm_80 -o gpu_model.mma",
+)
 RUN_EXAMPLE = options.examples(
     """python -c "import numpy as np; np.savez('x.npz', input=np.zeros((1, 3, 224, 224), 'float32'))\"""",
     "mmasched run model.mma --input x.npz --output y.npz",
+    "mmasched run gpu_model.mma --input x.npz --output y.npz --emulate",
 )
 BENCH_EXAMPLE = options.examples("mmasched bench model.mma --runs 200")
 
@@ -52,16 +56,21 @@ def compile_model(
     check_output(output, "artifact")
     used = options.log_to_read(log)
     chip = hardware(target)
-    count = check_threads(threads)
+    on_gpu = chip.target.family == "cuda"
+    count = 1 if on_gpu else check_threads(threads)
     native = None if target == "native" else target
     words = {"target": native, "threads": threads, "batch": batch, "log": used or options.DEFAULT_LOG}
     tuning = command_line("tune", model, **words)
     reasons = _left_aside(used, chip, count, tuning, must_fit=log is not None)
-    network = compile(load_graph(model, batch), target, log=used, threads=count)
+    network = compile(load_graph(model, batch), target, log=used, threads=threads if on_gpu else count)
     network.save(output)
     source = f"schedules from {used}" if used else "no log"
-    threads_text = number_of(count, "thread")
-    print(f"{output}: {model} for {chip.target}, {threads_text}, {size(output.stat().st_size)}, {source}")
+    what = number_of(count, "thread")
+    if on_gpu:
+        what = f"{number_of(len(network.kernels), 'program')} as {'machine code' if network.compiled else 'CUDA C'}"
+    print(f"{output}: {model} for {chip.target}, {what}, {size(output.stat().st_size)}, {source}")
+    if on_gpu and not network.compiled:
+        print("note: there is no nvcc here, so the first run compiles: it needs one (pip install 'mmasched[cuda]')")
     if network.untuned:
         for reason in reasons:
             print(f"note: {reason}")
@@ -99,16 +108,24 @@ def run(
     artifact: Artifact,
     input: Annotated[Path, typer.Option("--input", "-i", metavar="x.npz", help="Arrays under the inputs' names.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="y.npz", help="Where the outputs go.")],
+    emulate: Annotated[
+        bool, typer.Option("--emulate", help="A network for a GPU: compute it on the CPU, warp by warp (needs g++).")
+    ] = False,
 ) -> None:
     """Run a compiled network on arrays from a file."""
     from mmasched.deploy import load
 
     check_output(output, "output")
     feeds = read_arrays(input)
-    results = load(artifact).run(feeds)
+    network = load(artifact)
+    if emulate and not hasattr(network, "emulate"):
+        raise BadInput(
+            f"{artifact} was compiled for {network.layout.target}, and only GPUs are emulated: leave --emulate out"
+        )
+    results = network.emulate(feeds) if emulate else network.run(feeds)
     write_arrays(output, results)
     shapes = ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in results.items())
-    print(f"{output}: {shapes}")
+    print(f"{output}: {shapes}{' (emulated)' if emulate else ''}")
 
 
 def bench(

@@ -3,5 +3,6 @@
 from mmasched.deploy.artifact import load
 from mmasched.deploy.compile import compile
 from mmasched.deploy.compiled import CompiledNetwork
+from mmasched.deploy.cuda.compiled import CompiledCudaNetwork
 
-__all__ = ["CompiledNetwork", "compile", "load"]
+__all__ = ["CompiledCudaNetwork", "CompiledNetwork", "compile", "load"]

@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
@@ -26,7 +26,11 @@ from mmasched.hardware import hardware, runs_here
 from mmasched.network import graph as g
 from mmasched.problem import Conv2d
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from mmasched.deploy.cuda.compiled import CompiledCudaNetwork
+
+SCHEMA = 2
+CPU_SCHEMA = 1  # of networks for CPUs; those for GPUs are of the newest (see cuda/artifact.py)
 # What reading bytes that are no artifact, or a damaged one, raises (RuntimeError: TVM's, for a broken library).
 DAMAGE = (zipfile.BadZipFile, LookupError, AttributeError, TypeError, ValueError, EOFError, RuntimeError)
 LIBRARY, BLOB, MANIFEST, ARRAYS = "network.so", "weights.npy", "manifest.json", "arrays.npz"
@@ -36,16 +40,16 @@ def save(network: CompiledNetwork, path: str | Path) -> None:
     """Write the artifact. Raises BadInput for a path that cannot be written, Missing without a linker."""
     path = Path(path)
     arrays: dict[str, np.ndarray] = {}
-    manifest = {"schema": SCHEMA, **_layout_to_json(network.layout, arrays)}
+    manifest = {"schema": CPU_SCHEMA, **_layout_to_json(network.layout, arrays)}
     library = network.library or _linked(network, path)
     # Written beside the goal and moved there, so that a crash leaves no half artifact.
     partial = path.with_name(path.name + ".partial")
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(LIBRARY, library)
-            archive.writestr(BLOB, _npy(network.blob))
+            archive.writestr(BLOB, npy(network.blob))
             archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
-            archive.writestr(ARRAYS, _npz(arrays))
+            archive.writestr(ARRAYS, npz(arrays))
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -66,8 +70,8 @@ def _linked(network: CompiledNetwork, path: Path) -> bytes:
         return library.read_bytes()
 
 
-def load(path: str | Path) -> CompiledNetwork:
-    """Read an artifact that `CompiledNetwork.save` wrote.
+def load(path: str | Path) -> CompiledNetwork | CompiledCudaNetwork:
+    """Read an artifact that `CompiledNetwork.save` or `CompiledCudaNetwork.save` wrote; the latter loads without a GPU.
 
     Raises Missing if the file is absent, BadInput if it is no artifact or of a newer schema, Unsupported if it was
     compiled for instructions that this machine does not have.
@@ -90,6 +94,10 @@ def load(path: str | Path) -> CompiledNetwork:
     try:
         arrays = dict(np.load(io.BytesIO(files[ARRAYS]), allow_pickle=False))
         blob = np.load(io.BytesIO(files[BLOB]), allow_pickle=False)
+        if schema > CPU_SCHEMA:
+            from mmasched.deploy.cuda.artifact import read
+
+            return read(manifest, files, arrays, blob)
         library = files[LIBRARY]
         layout = _layout_from_json(manifest, arrays)
         fits = runs_here(layout.target)
@@ -110,13 +118,15 @@ def load(path: str | Path) -> CompiledNetwork:
         raise damaged from error
 
 
-def _npy(array: np.ndarray) -> bytes:
+def npy(array: np.ndarray) -> bytes:
+    """An array as the bytes of a .npy file."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
 
 
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+def npz(arrays: dict[str, np.ndarray]) -> bytes:
+    """Arrays as the bytes of a .npz file."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
@@ -131,7 +141,7 @@ def _layout_to_json(layout: Layout, arrays: dict[str, np.ndarray]) -> dict[str, 
         if isinstance(item, Stretch):
             sequence.append({"entry": item.entry, "io": item.io})
         else:
-            sequence.append({"node": _node_to_json(item.operator, arrays), "tensor": _encode(item.tensor, arrays)})
+            sequence.append({"node": node_to_json(item.operator, arrays), "tensor": encode(item.tensor, arrays)})
     return {
         "name": layout.name, "target": layout.target, "chip": layout.chip, "threads": layout.threads,
         "inputs": [dataclasses.asdict(p) for p in layout.inputs],
@@ -140,7 +150,7 @@ def _layout_to_json(layout: Layout, arrays: dict[str, np.ndarray]) -> dict[str, 
         "places": {name: dataclasses.asdict(place) for name, place in layout.places.items()},
         "shapes": layout.shapes, "dtypes": layout.dtypes, "offsets": layout.offsets,
         "arena_bytes": layout.arena_bytes, "direct": sorted(layout.direct),
-        "constants": {name: _encode(value, arrays) for name, value in layout.constants.items()},
+        "constants": {name: encode(value, arrays) for name, value in layout.constants.items()},
         "untuned": [problem.key for problem in layout.untuned], "labels": layout.labels,
     }  # fmt: skip
 
@@ -154,8 +164,8 @@ def _layout_from_json(raw: dict[str, Any], arrays: dict[str, np.ndarray]) -> Lay
         if "entry" in item:
             sequence.append(Stretch(item["entry"], tuple(item["io"])))
         else:
-            tensor = g.Tensor(**_decode(item["tensor"], arrays))
-            sequence.append(HostStep(_node_from_json(item["node"], arrays), tensor))
+            tensor = g.Tensor(**decode(item["tensor"], arrays))
+            sequence.append(HostStep(node_from_json(item["node"], arrays), tensor))
     return Layout(
         name=raw["name"], target=raw["target"], chip=raw["chip"], threads=int(raw["threads"]),
         inputs=tuple(map(port, raw["inputs"])), outputs=tuple(map(port, raw["outputs"])), sequence=tuple(sequence),
@@ -163,12 +173,12 @@ def _layout_from_json(raw: dict[str, Any], arrays: dict[str, np.ndarray]) -> Lay
                 for name, fields in raw["places"].items()},
         shapes={name: tuple(shape) for name, shape in raw["shapes"].items()}, dtypes=raw["dtypes"],
         offsets=raw["offsets"], arena_bytes=int(raw["arena_bytes"]), direct=frozenset(raw["direct"]),
-        constants={name: _decode(value, arrays) for name, value in raw["constants"].items()},
+        constants={name: decode(value, arrays) for name, value in raw["constants"].items()},
         untuned=tuple(Conv2d.from_key(key) for key in raw["untuned"]), labels=tuple(raw["labels"]),
     )  # fmt: skip
 
 
-def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """JSON for what nodes hold: arrays go to `arrays`, tuples are marked so that they come back as tuples."""
     if isinstance(value, np.ndarray):
         key = f"a{len(arrays)}"
@@ -177,13 +187,13 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, tuple):
-        return {"tuple": [_encode(v, arrays) for v in value]}
+        return {"tuple": [encode(v, arrays) for v in value]}
     if isinstance(value, list):
-        return [_encode(v, arrays) for v in value]
+        return [encode(v, arrays) for v in value]
     if isinstance(value, dict):
-        return {"dict": {str(k): _encode(v, arrays) for k, v in value.items()}}
+        return {"dict": {str(k): encode(v, arrays) for k, v in value.items()}}
     if dataclasses.is_dataclass(value):
-        return {"dict": {f.name: _encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}}
+        return {"dict": {f.name: encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, bytes):
@@ -191,23 +201,26 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     raise Unsupported(f"an artifact cannot hold {type(value).__name__} values")
 
 
-def _decode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def decode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """What `encode` was given."""
     if isinstance(value, list):
-        return [_decode(v, arrays) for v in value]
+        return [decode(v, arrays) for v in value]
     if isinstance(value, dict):
         ((kind, inner),) = value.items()
         if kind == "array":
             return arrays[inner]
         if kind == "tuple":
-            return tuple(_decode(v, arrays) for v in inner)
-        return {name: _decode(v, arrays) for name, v in inner.items()}
+            return tuple(decode(v, arrays) for v in inner)
+        return {name: decode(v, arrays) for name, v in inner.items()}
     return value
 
 
-def _node_to_json(node: g.Node, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {"type": type(node).__name__, "fields": _encode(node, arrays)}
+def node_to_json(node: g.Node, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A node by its kind's name and its fields."""
+    return {"type": type(node).__name__, "fields": encode(node, arrays)}
 
 
-def _node_from_json(raw: dict[str, Any], arrays: dict[str, np.ndarray]) -> g.Node:
+def node_from_json(raw: dict[str, Any], arrays: dict[str, np.ndarray]) -> g.Node:
+    """What `node_to_json` was given."""
     kinds = {kind.__name__: kind for kind in g.Node.__subclasses__()}
-    return kinds[raw["type"]](**_decode(raw["fields"], arrays))
+    return kinds[raw["type"]](**decode(raw["fields"], arrays))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,21 +25,31 @@ from mmasched.network.fuse import fuse
 from mmasched.network.graph import Graph
 from mmasched.templates.cpu.spec import round_up
 
+if TYPE_CHECKING:
+    from mmasched.deploy.cuda.compiled import CompiledCudaNetwork
+
 
 def compile(
     model: str | Path | Graph, target: str | Target = "native", log: Any = None, threads: int | None = None
-) -> CompiledNetwork:
+) -> CompiledNetwork | CompiledCudaNetwork:
     """Build a quantized network with the best recorded schedule of each convolution.
 
     model: an ONNX file (QDQ or QOperator) or a Graph. log: a log, a path or several of them; the records that ship with
     the project are used besides. threads: cores to run on, those of this process by default; records of another number
-    do not count. Raises BadInput, Missing or Unsupported in one sentence for a model that cannot be compiled.
+    do not count. For CUDA targets the result is a CompiledCudaNetwork, and threads is 1. Raises BadInput, Missing or
+    Unsupported in one sentence for a model that cannot be compiled.
     """
     chip = hardware(Target.parse(str(target)) if not isinstance(target, Target) else target)
-    if chip.target.family != "x86":
-        raise Unsupported(f"networks are compiled for x86 targets so far, not for {chip.target}: use native or x86/*")
-    count = check_threads(threads)
+    if chip.target.family not in ("x86", "cuda"):
+        raise Unsupported(
+            f"networks are compiled for x86 and CUDA targets so far, not for {chip.target}: use native, x86/* or cuda/*"
+        )
     graph = fuse(model if isinstance(model, Graph) else load_graph(model))
+    if chip.target.family == "cuda":
+        from mmasched.deploy.cuda.compile import compile_cuda
+
+        return compile_cuda(graph, chip, records_for(log), threads)
+    count = check_threads(threads)
     schedules = Schedules(records_for(log), chip, count)
     plan = Planner(graph, schedules, HANDLERS).run()
     return assemble(plan, chip, count, tuple(schedules.untuned.values()))

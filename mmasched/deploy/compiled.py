@@ -12,9 +12,10 @@ import numpy as np
 import tvm
 
 from mmasched.build.memory import allocate, uninitialised
+from mmasched.deploy.feeds import checked_feeds
 from mmasched.deploy.steps import HostStep
 from mmasched.deploy.storage import Place
-from mmasched.errors import BadInput, Unsupported, nearest
+from mmasched.errors import Unsupported
 from mmasched.hardware import runs_here
 from mmasched.problem import Conv2d
 
@@ -176,13 +177,9 @@ class CompiledNetwork:
         values: dict[str, np.ndarray] = {}
         kept: list[np.ndarray] = []  # kernels read the caller's arrays where they lie
         self._check_machine()
-        if not isinstance(feeds, Mapping):
-            raise BadInput(f"the inputs are {type(feeds).__name__}: pass a dict of input names and arrays")
-        if len(feeds) != len(self.layout.inputs):
-            self._complain(feeds)
+        values.update(checked_feeds(feeds, self.layout.inputs))  # for the host
         for port in self.layout.inputs:
-            array = self._checked(feeds, port)
-            values[port.name] = array  # for the host
+            array = values[port.name]
             if port.name in self.layout.direct:
                 kept.append(np.ascontiguousarray(array))
                 self._addresses[port.name] = kept[-1].ctypes.data
@@ -274,23 +271,6 @@ class CompiledNetwork:
         if not self._runs_here:
             lacking = f"the network was compiled for {self.layout.target}, whose instructions this machine lacks"
             raise Unsupported(f"{lacking}: save it for a machine that has them, or compile it for native")
-
-    def _complain(self, feeds: Mapping[str, np.ndarray]) -> None:
-        known = [port.name for port in self.layout.inputs]
-        for name in feeds:
-            if name not in known:
-                raise BadInput(f"the network has no input {name!r}; {nearest(name, known)}")
-        missing = next(port for port in self.layout.inputs if port.name not in feeds)
-        raise BadInput(f"the input {missing.name!r} is missing: pass {missing.dtype} of shape {missing.shape}")
-
-    def _checked(self, feeds: Mapping[str, np.ndarray], port: Port) -> np.ndarray:
-        if port.name not in feeds:
-            self._complain(feeds)
-        array = np.asarray(feeds[port.name])
-        if array.shape != port.shape or array.dtype != port.dtype:
-            wanted = f"{port.dtype} of shape {port.shape}"
-            raise BadInput(f"the input {port.name!r} is {array.dtype} of shape {array.shape}: pass {wanted}")
-        return array
 
 
 def _aligned(port: Port) -> np.ndarray:

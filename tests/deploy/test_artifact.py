@@ -15,7 +15,7 @@ import pytest
 
 import mmasched
 from mmasched.deploy import CompiledNetwork, compile, load
-from mmasched.deploy.artifact import SCHEMA
+from mmasched.deploy.artifact import CPU_SCHEMA, SCHEMA
 from mmasched.errors import BadInput, Missing, Unsupported
 from mmasched.hardware import runs_here
 from mmasched.network.quantizer import random_feed
@@ -130,7 +130,7 @@ def test_another_process_runs_it(artifact, tmp_path):
 
 def test_the_artifact_needs_nothing_unpickled(artifact):
     with zipfile.ZipFile(artifact[0]) as archive:
-        assert json.loads(archive.read("manifest.json"))["schema"] == SCHEMA
+        assert json.loads(archive.read("manifest.json"))["schema"] == CPU_SCHEMA
         np.load(io.BytesIO(archive.read("weights.npy")), allow_pickle=False)
         arrays = np.load(io.BytesIO(archive.read("arrays.npz")), allow_pickle=False)
         assert all(array.dtype != object for array in arrays.values())

@@ -18,6 +18,8 @@ from mmasched.templates.cuda.precision import PRECISIONS, serves, weight_terms
 Values = Mapping[str, Any]
 MAX_THREADS = 512
 MAX_INSTRUCTIONS = 1024  # multiplications of an unrolled slice: beyond, the code leaves the instruction cache
+MAX_COPIES = 16  # of the input by a thread for one slice: each keeps its place in registers
+MAX_UNROLLED_COPIES = 64  # of them in the code: in front of the loop and in every copy of its body
 MAX_BYTES = 1 << 31  # of any tensor: offsets are 32-bit
 
 
@@ -218,6 +220,15 @@ def unroll_possible(problem: Conv2d, values: Values, hardware: Any) -> bool:
     return several and values["stages"] * _instructions(problem, values, hardware) <= MAX_INSTRUCTIONS
 
 
+@constraint("input_load", "tile_width", "warps_m", "warp_m", "warps_n", "precision", "block_k", "load_bytes", "stages",
+            "unroll")  # fmt: skip
+def copies_fit(problem: Conv2d, values: Values, hardware: Any) -> bool:
+    """A thread's copies of the input fit its registers, and all unrolled ones the instruction cache."""
+    copies = plan_of(problem, values, hardware).input_copies
+    bodies = values["stages"] - 1 + (values["stages"] if values["unroll"] == "stages" else 1)
+    return copies <= MAX_COPIES and copies * bodies <= MAX_UNROLLED_COPIES
+
+
 @constraint("warps_m", "warp_m", "warps_n", "warp_n", "precision", "block_k", "load_bytes", "stages", "shared_layout",
             "input_load", "tile_width", "packing", "output")  # fmt: skip
 def shared_memory_fits(problem: Conv2d, values: Values, hardware: Any) -> bool:
@@ -242,7 +253,7 @@ CHECKS = {
         precision_serves, output_format, planes_together, threads_within, registers_fit, block_registers_fit,
         load_width_useful, units_divide_threads, slice_within_reduction, offsets_expressible, halo_shareable,
         tile_is_rectangle, packing_possible, split_useful, stages_possible, channels_cover, pixels_cover,
-        raster_distinct, layout_possible, blocked_output, instructions_fit, unroll_possible, shared_memory_fits,
-        offsets_in_range,
+        raster_distinct, layout_possible, blocked_output, instructions_fit, unroll_possible, copies_fit,
+        shared_memory_fits, offsets_in_range,
     )
 }  # fmt: skip

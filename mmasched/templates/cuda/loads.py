@@ -116,9 +116,7 @@ class InputLoader:
                  base: int) -> None:  # fmt: skip
         self.e, self.plan, self.tile, self.table, self.base = e, plan, tile, table, base
         self.units = plan.a_planes * plan.reduction.slice_units  # of a row of all planes
-        self.rows_at_once = plan.threads // self.units
-        rows = plan.input_rows
-        self.count = -(-rows // self.rows_at_once)
+        self.rows_at_once, self.count = plan.input_rows_at_once, plan.input_copies
         self.unit = e.let(mod(e.thread, self.units), "unit")
         self.plane = div(self.unit, plan.reduction.slice_units)
         self.column = e.let(mod(self.unit, plan.reduction.slice_units), "column")

@@ -106,11 +106,11 @@ def _biases(plan: Plan, weights: np.ndarray, bias: np.ndarray | None) -> np.ndar
         masks = inside(p, axis, size, out)
         numbers = plan.patterns[axis]
         sets.append([masks[int(np.flatnonzero(numbers == i)[0])] for i in range(int(numbers.max()) + 1)])
-    plain = plan.pattern_shape == (1, 1)
     result = []
     for rows in sets[0]:
         for columns in sets[1]:
-            seen = taps if plain else taps * rows[:, None] * columns
+            # A single set need not hold all taps: of a 3 x 3 kernel on 2 x 2 pixels some always lie outside.
+            seen = taps * rows[:, None] * columns
             result.append(-p.input_zero_point * seen.sum(axis=(2, 3)))
     result = np.stack(result, axis=1)  # [scale block, pattern, O]
     if bias is not None:

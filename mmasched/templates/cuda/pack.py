@@ -16,7 +16,7 @@ def _u32(value: int) -> Expr:
     return IntImm("uint32", value)
 
 
-def _bytes(e: CudaEmitter, values: Sequence[Expr]) -> list[Expr]:
+def packed_bytes(e: CudaEmitter, values: Sequence[Expr]) -> list[Expr]:
     """The low bytes of int32 values, four to a word, missing ones zero."""
     words = []
     for i in range(0, len(values), 4):
@@ -29,7 +29,7 @@ def _bytes(e: CudaEmitter, values: Sequence[Expr]) -> list[Expr]:
 
 def _nibbles(e: CudaEmitter, values: Sequence[Expr]) -> list[Expr]:
     pairs = []
-    for word in _bytes(e, values):
+    for word in packed_bytes(e, values):
         low = tirx.bitwise_and(word, _u32(0x0F0F0F0F))
         # Bytes 0 and 2 now hold two nibbles each.
         pairs.append(e.let(tirx.bitwise_or(low, tirx.shift_right(low, _u32(4))), "nibbles"))
@@ -57,7 +57,7 @@ def packed_words(e: CudaEmitter, layout: Layout, values: Sequence[Expr], plane: 
             return [e.let(call("uint32", "__float_as_uint", v), "packed") for v in values]
         return [tirx.Cast("uint32", v) for v in values]
     if layout.bits == 8:
-        return _bytes(e, values)
+        return packed_bytes(e, values)
     return _nibbles(e, values) if layout.bits == 4 else _plane(e, values, plane)
 
 

@@ -213,6 +213,16 @@ class Plan:
         return self.halo_shape[0] * self.halo_shape[1] if self.halo else self.block_m
 
     @cached_property
+    def input_rows_at_once(self) -> int:
+        """Rows of the input tile (of all planes) that one copy of every thread fills; 0 where a row needs more."""
+        return self.threads // (self.a_planes * self.reduction.slice_units)
+
+    @cached_property
+    def input_copies(self) -> int:
+        """Copies that a thread makes of the input tile."""
+        return -(-self.input_rows // max(1, self.input_rows_at_once))
+
+    @cached_property
     def input_stages(self) -> int:
         """Copies of the input tile."""
         return min(2, self["stages"]) if self.halo else self["stages"]

@@ -1,0 +1,1 @@
+"""Networks for NVIDIA GPUs: one program for each distinct kernel, launched in order on one block of memory."""
