@@ -16,6 +16,12 @@ from tvm.ir import PointerType, PrimType
 from tvm.tirx import ForKind, IntImm
 
 Expr = tvm.ir.Expr
+FENCE = "mmasched_fence"
+FENCE_CODE = f"""define i32 @{FENCE}() alwaysinline {{
+  call void asm sideeffect "", "~{{memory}}"()
+  ret i32 0
+}}
+"""
 
 
 def pointer(name: str, dtype: str) -> tirx.Var:
@@ -39,6 +45,7 @@ class Emitter:
     def __init__(self) -> None:
         self._scopes: list[list[tirx.Stmt]] = [[]]
         self._names: dict[str, int] = {}
+        self._linked: dict[str, str] = {}
 
     def add(self, stmt: tirx.Stmt) -> None:
         """Append one statement to the innermost scope."""
@@ -84,6 +91,15 @@ class Emitter:
         """Call an LLVM intrinsic that returns nothing."""
         self.evaluate(tirx.call_llvm_intrin("void", name, *args))
 
+    def call(self, name: str, code: str, *args: Expr) -> None:
+        """Call a function of LLVM code, which is linked in and expanded in place; it returns int32 0."""
+        self._linked[name] = code
+        self.evaluate(tirx.call_extern("int32", name, *args))
+
+    def fence(self) -> None:
+        """Keep loads and stores on their side, so that what is written before is not held in registers until later."""
+        self.call(FENCE, FENCE_CODE)
+
     @contextmanager
     def scope(self, wrap: Callable[[tirx.Stmt], tirx.Stmt]) -> Iterator[None]:
         """Collect the statements of a block and append `wrap(block)`."""
@@ -118,6 +134,8 @@ class Emitter:
         self.add(tirx.Return(IntImm("int32", 0)))
         body = sequence(self._scopes[0])
         zero, cpu = IntImm("int32", 0), IntImm("int32", 1)
+        for code in self._linked.values():
+            body = tirx.AttrStmt(zero, "pragma_import_llvm", tvm.ir.StringImm(code), body)
         node = tvm.ir.StringImm("default")
         body = tirx.AttrStmt(node, "device_id", zero, tirx.AttrStmt(node, "device_type", cpu, body))
         func = tirx.PrimFunc(list(params), body, ret_type=PrimType("int32"))

@@ -41,6 +41,12 @@ class AndCount(Scheme):
     widths = (8, 16)
     unsigned = True
     issues = 3.0
+    temporaries = True
+    centres = False
+
+    def products(self, problem: Conv2d) -> drain.Range:
+        """What CNT finds in a byte."""
+        return BITS_OF_BYTE
 
     def weights(self, load: LoadWeights, vectors: int) -> list[Expr]:
         """One register per vector of 4 channels."""
@@ -50,6 +56,10 @@ class AndCount(Scheme):
         """AND, CNT, ADD."""
         count = reinterpret("uint8x16", intrinsic("int8x16", "llvm.ctpop", a & b))
         return count if total is None else total + count
+
+    def assembly(self, column: int, lane: int | None, first: bool) -> tuple[str, ...]:
+        """AND, CNT, ADD."""
+        return "and {t}.16b, {a}.16b, {b}.16b", "cnt {t}.16b, {t}.16b", "add {total}.16b, {total}.16b, {t}.16b"
 
 
 SCHEME = AndCount()

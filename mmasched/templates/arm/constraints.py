@@ -10,7 +10,9 @@ from typing import Any
 from mmasched.problem import Conv2d
 from mmasched.space import constraint
 from mmasched.templates.arm import drain
+from mmasched.templates.arm.inline import LoopShape
 from mmasched.templates.arm.isa import Isa
+from mmasched.templates.arm.kernel import COMPILED
 from mmasched.templates.arm.schemes import Scheme
 from mmasched.templates.arm.site import Site
 from mmasched.templates.cpu.constraints import SHARED, Values, make_dense_constraints, pixels_within_row
@@ -56,11 +58,34 @@ def make_scheme_constraints(scheme: Scheme) -> dict[str, Any]:
         """The pixels of a tile fill the rows of the accumulators."""
         return values["tile_w"] * values["tile_h"] % scheme.pixels_per_row == 0
 
-    own = (input_reachable, registers_fit, unroll_within_run, load_form_exists, rows_are_whole)
+    @constraint("loop", "input", "load", "tile_w", "tile_h", "vectors", "unroll")
+    def loop_fits(problem: Conv2d, values: Values, site: Site) -> bool:
+        """Registers for loads ahead of their use, loads that instructions can express, operands as they lie there."""
+        if values["loop"] == COMPILED:
+            return True
+        if values["input"] == DIRECT and scheme.centres and shift_in_place(problem):
+            return False
+        lanes = values["load"] == "lane"
+        if lanes and scheme.pixels_per_row > 1:
+            return False
+        held = drain.ladder(scheme.products(problem), scheme.widths, not scheme.unsigned)
+        at_once = held[0] if held and held[0] <= values["unroll"] else 0
+        if at_once and not scheme.drain_assembly:
+            return False
+        rows = values["tile_w"] * values["tile_h"] // scheme.pixels_per_row
+        shape = LoopShape(scheme, rows, values["vectors"], values["unroll"], lanes, at_once, site.registers)
+        return shape.fits
+
+    own = (input_reachable, registers_fit, unroll_within_run, load_form_exists, rows_are_whole, loop_fits)
     return {
         **SHARED, **make_dense_constraints(("tile_w", "tile_h")), "pixels_within_row": pixels_within_row,
         **{f.__name__: f for f in own},
     }  # fmt: skip
+
+
+def shift_in_place(problem: Conv2d) -> bool:
+    """Whether activations are centred, which code of ours does not do between a load and its use."""
+    return bool(Isa().input_shift("", *problem.input_range))
 
 
 def holds(problem: Conv2d, scheme: Scheme) -> bool:
@@ -68,7 +93,5 @@ def holds(problem: Conv2d, scheme: Scheme) -> bool:
 
     int16 lanes are the narrowest that every problem has, so a single product is enough for them.
     """
-    bias = Isa().input_shift("", *problem.input_range)
-    products = drain.product_range(drain.input_range(problem, bias), drain.byte_weight_range(problem))
-    counts = drain.ladder(products, scheme.widths)
+    counts = drain.ladder(scheme.products(problem), scheme.widths)
     return not counts or counts[0] >= (1 if scheme.widths[0] == 16 else 2)

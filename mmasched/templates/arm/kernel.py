@@ -9,6 +9,7 @@ from functools import cached_property
 from tvm import tirx
 
 from mmasched.templates.arm import drain
+from mmasched.templates.arm.inline import LoopShape, inline_loop
 from mmasched.templates.arm.isa import add_pairs, repeat, whole
 from mmasched.templates.arm.schemes import Scheme
 from mmasched.templates.cpu.dense import DensePlan, Tile
@@ -17,6 +18,7 @@ from mmasched.templates.cpu.register_tile import Pixel, RegisterTileKernel
 from mmasched.templates.emitter import Expr, const, load, reinterpret, shuffle, splat
 
 Registers = list[list[tirx.Var]]
+COMPILED, INTERLEAVED = "compiled", "interleaved"  # who orders the instructions of the innermost loop
 WORD = {2: "int16", 4: "int32", 8: "int64"}
 
 
@@ -180,12 +182,37 @@ class ByteKernel(RegisterTileKernel):
         r, u = self.plan.reduction, self.unroll
         if not count:
             return
+        if self.interleaves:
+            self._interleaved(sources, weights, first, count // u)
+            return
         with self.e.loop(count // u, "kg") as kg:
             steps = []
             for i in range(u):
                 j = first + kg * u + i
                 steps.append((j * r.group, j))
             self._body(sources, weights, steps, contiguous=True)
+
+    @cached_property
+    def interleaves(self) -> bool:
+        """Whether the loops' instructions are in an order of ours.
+
+        In a network the producer may have written the padded input, whose centring then falls to the loads.
+        """
+        shifted = self.spec.input_shift and not self.spec.copies_input
+        return str(self.spec.config["loop"]) == INTERLEAVED and not shifted
+
+    def _interleaved(self, sources: Sequence[Expr], weights: Expr, first: Expr | int, turns: int) -> None:
+        scheme, plan = self.scheme, self.plan
+        at_once = self.chain.capacities[0] if self._short_lived else 0
+        lanes = str(self.spec.config["load"]) == "lane" and self.unroll * scheme.group == 16
+        registers = self.spec.isa.registers
+        shape = LoopShape(scheme, len(self.wide), plan.vectors, self.unroll, lanes, at_once, registers)
+        loop = inline_loop(shape, turns)
+        kept = self.narrow[0] if self.narrow and not self._short_lived else self.wide
+        pixels = [tirx.address_of(self.x[source + first * self.scheme.group]) for source in sources]
+        w = tirx.address_of(self.w[weights + first * self.plan.step_bytes])
+        accumulators = [tirx.address_of(register[0]) for row in kept for register in row]
+        self.e.call(loop.name, loop.code, *accumulators, *pixels, w)
 
     # ---- steps
 

@@ -26,3 +26,7 @@ class Mla(Scheme):
         """MUL or MLA on 16 lanes of int8."""
         product = a * b
         return product if total is None else total + product
+
+    def assembly(self, column: int, lane: int | None, first: bool) -> tuple[str, ...]:
+        """MLA."""
+        return ("mla {total}.16b, {a}.16b, {b}.16b",)

@@ -30,6 +30,11 @@ class Sdot(Scheme):
         """SDOT; by element where `a` repeats a lane."""
         return dot(total, b, a)
 
+    def assembly(self, column: int, lane: int | None, first: bool) -> tuple[str, ...]:
+        """SDOT."""
+        operand = "{a}.16b" if lane is None else f"{{a}}.4b[{lane}]"
+        return (f"sdot {{total}}.4s, {{b}}.16b, {operand}",)
+
 
 class Smmla(Scheme):
     """A matrix product of 2 pixels by 2 channels per register."""
@@ -39,6 +44,7 @@ class Smmla(Scheme):
     feature = "i8mm"
     required = ("smmla",)
     pixels_per_row = 2
+    columns_per_vector = 2
 
     def weights(self, load: LoadWeights, vectors: int) -> list[Expr]:
         """One register per pair of channels."""
@@ -47,6 +53,10 @@ class Smmla(Scheme):
     def multiply(self, total: Expr | None, a: Expr, b: Expr, column: int) -> Expr:
         """SMMLA: [pixel, channel] sums in a register."""
         return matrix_multiply(total, a, b)
+
+    def assembly(self, column: int, lane: int | None, first: bool) -> tuple[str, ...]:
+        """SMMLA."""
+        return ("smmla {total}.4s, {a}.16b, {b}.16b",)
 
     def activation(self, pixels: Sequence[Expr]) -> Expr:
         """The bytes of two pixels in the halves of a register."""

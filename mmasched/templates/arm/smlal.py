@@ -19,6 +19,8 @@ class Smlal(Scheme):
     widths = (16,)
     required = ("sadalp",)
     accumulate = "smlal"
+    columns_per_register = 2
+    drain_assembly = "sadalp {total}.4s, {t}.8h"
 
     def weights(self, load: LoadWeights, vectors: int) -> list[Expr]:
         """Halves of registers; the last one alone where their number is odd."""
@@ -35,3 +37,8 @@ class Smlal(Scheme):
         """SMULL, SMLAL or their forms for upper halves."""
         product = multiply_long(half(a, column % 2 == 1), b)
         return product if total is None else total + product
+
+    def assembly(self, column: int, lane: int | None, first: bool) -> tuple[str, ...]:
+        """SMULL, SMLAL or their forms for upper halves."""
+        name, (upper, half_lanes) = "smull" if first else "smlal", ("2", "16b") if column % 2 else ("", "8b")
+        return (f"{name}{upper} {{total}}.8h, {{a}}.{half_lanes}, {{b}}.{half_lanes}",)

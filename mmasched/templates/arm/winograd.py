@@ -6,11 +6,13 @@ products of 4 channels transformed back and requantized while they are in regist
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
+from mmasched.templates.arm.inline import ElementShape, inline_loop
 from mmasched.templates.arm.isa import whole
+from mmasched.templates.arm.kernel import INTERLEAVED
 from mmasched.templates.arm.winograd_plan import GROUP, WinogradPlan
 from mmasched.templates.arm.winograd_transforms import (
     INPUT_FACTORS,
@@ -59,6 +61,7 @@ class WinogradKernel:
         self.v_at = e.let(tirx.floordiv(start, 2), "v_at")
         products = start + plan.transformed_bytes
         self.m_at = e.let(tirx.floordiv(products, plan.bits // 8), "m_at")
+        self.h_at = e.let(tirx.floordiv(products + plan.product_bytes + plan.sum_bytes, 2), "h_at")
         self.s_at = e.let(tirx.floordiv(products + plan.product_bytes, 4), "s_at")
         count, base = plan.blocks, const(0, "int32")
         if spec.threads > 1:
@@ -88,10 +91,16 @@ class WinogradKernel:
         return image, e.let(tirx.min(within * self.form.m, p.out_height - self.form.m), "y"), x
 
     def _times(self, dtype: str, factors: Sequence[int]) -> Scale:
-        """Products with small constants that the code generator does not take apart into shifts and additions."""
+        """Products with small constants that the code generator does not take apart into shifts and additions.
+
+        All constants share a register, of which multiplications take an element.
+        """
         scalar, lanes = dtype.split("x")
-        opaque = {f: self.e.let(whole(splat(const(f, scalar), int(lanes))), "factor") for f in factors}
-        return lambda value, factor: value * opaque[factor]
+        if not factors:
+            return lambda value, factor: value * splat(const(factor, scalar), int(lanes))
+        values = [factors[i % len(factors)] for i in range(int(lanes))]
+        shared = self.e.let(whole(shuffle([const(f, scalar) for f in values], range(int(lanes)))), "factors")
+        return lambda value, factor: value * splat(shuffle([shared], [values.index(factor)]), int(lanes))
 
     # ---- inputs
 
@@ -103,16 +112,37 @@ class WinogradKernel:
         times = self._times("int16x8", INPUT_FACTORS[form.m])
         with e.loop(plan.groups, "chunk") as chunk:
             c = e.let(tirx.min(chunk * GROUP, channels - GROUP), "c")
-            rows = []
-            for i in range(form.size):
-                values = [self._input(origin + c + i * plane.row + j * plane.pixel) for j in range(form.size)]
-                rows.append(self._let_all(transform_inputs(form.m, values, times), "h"))
-            for j in range(form.size):
-                column = transform_inputs(form.m, [row[j] for row in rows], times)
-                for i, value in enumerate(column):
-                    position = i * form.size + j
-                    to = self.v_at + (position * plan.block + tile) * channels + c
-                    e.store(self.transformed, to, value)
+            half = self._half_way(lambda i, j: origin + c + i * plane.row + j * plane.pixel, times)
+            for pair in range(0, form.size, 2):
+                columns = [[half(i, j) for i in range(form.size)] for j in (pair, pair + 1)]
+                for j, column in zip((pair, pair + 1), columns, strict=True):
+                    for i, value in enumerate(transform_inputs(form.m, column, times)):
+                        position = i * form.size + j
+                        e.store(self.transformed, self.v_at + (position * plan.block + tile) * channels + c, value)
+                if form.m == 4:
+                    e.fence()
+
+    def _half_way(self, address: Callable[[int, int], Expr], times: Scale) -> Callable[[int, int], Expr]:
+        """Rows of a tile transformed; element (i, j) of what came out.
+
+        The 36 values of F(4 x 4) are more than there are registers, so they wait in memory, two rows at a time.
+        """
+        e, form = self.e, self.form
+        if form.m == 2:
+            values = [[self._input(address(i, j)) for j in range(form.size)] for i in range(form.size)]
+            rows = [self._let_all(transform_inputs(form.m, row, times), "h") for row in values]
+            return lambda i, j: rows[i][j]
+
+        def place(i: int, j: int) -> Expr:
+            return self.h_at + (i * form.size + j) * GROUP
+
+        for pair in range(0, form.size, 2):
+            values = [[self._input(address(i, j)) for j in range(form.size)] for i in (pair, pair + 1)]
+            for i, row in zip((pair, pair + 1), values, strict=True):
+                for j, value in enumerate(transform_inputs(form.m, row, times)):
+                    e.store(self.transformed, place(i, j), value)
+            e.fence()
+        return lambda i, j: e.let(load(self.transformed, place(i, j), "int16x8"), "h")
 
     def _input(self, at: Expr) -> Expr:
         value = reinterpret("int8x8", load(self.x, at, "uint8x8"))
@@ -149,14 +179,25 @@ class WinogradKernel:
                 e.store(register, 0, splat(const(0, f"int{bits}"), lanes))
         source = e.let(self.v_at + (position * plan.block + row) * channels, "v")
         whole_groups = min(len(groups), channels // GROUP - groups.start)
-        with e.loop(whole_groups, "k") as k:
-            self._group(acc, source + (groups.start + k) * GROUP, weights, groups.start + k)
+        if str(self.spec.config["loop"]) == INTERLEAVED:
+            self._interleaved(acc, source + groups.start * GROUP, weights, groups.start, whole_groups)
+        else:
+            with e.loop(whole_groups, "k") as k:
+                self._group(acc, source + (groups.start + k) * GROUP, weights, groups.start + k)
         if whole_groups < len(groups):
             self._group(acc, source + channels - GROUP, weights, groups.stop - 1)
         for i, registers in enumerate(acc):
             for v, register in enumerate(registers):
                 to = self.m_at + (((row + i) * plan.vectors + v) * self.form.positions + position) * lanes
                 e.store(self.products, to, load(register, 0, self.register))
+
+    def _interleaved(self, acc: list[list[tirx.Var]], source: Expr, weights: Expr, first: int, count: int) -> None:
+        """`count` groups from group `first` on."""
+        plan, channels = self.plan, self.spec.problem.in_channels
+        loop = inline_loop(ElementShape(plan.rows, plan.vectors, plan.bits, self.spec.isa.registers), count)
+        rows = [tirx.address_of(self.transformed[source + i * channels]) for i in range(plan.rows)]
+        w = tirx.address_of(self.w[weights + first * (GROUP * plan.tile_channels)])
+        self.e.call(loop.name, loop.code, *(tirx.address_of(r[0]) for registers in acc for r in registers), *rows, w)
 
     def _group(self, acc: list[list[tirx.Var]], source: Expr, weights: Expr, group: Expr | int) -> None:
         e, plan, channels = self.e, self.plan, self.spec.problem.in_channels

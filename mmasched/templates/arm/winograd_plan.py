@@ -138,9 +138,14 @@ class WinogradPlan:
         return 4 * self.form.m**2 * self.block * self.tile_channels if self.splits > 1 else 0
 
     @cached_property
+    def half_bytes(self) -> int:
+        """Bytes of 8 channels of a tile between the directions of its transformation: int16 [positions, 8]."""
+        return round_up(2 * self.form.positions * GROUP, 64)
+
+    @cached_property
     def thread_bytes(self) -> int:
         """Scratch bytes of a thread."""
-        return self.transformed_bytes + self.product_bytes + self.sum_bytes
+        return self.transformed_bytes + self.product_bytes + self.sum_bytes + self.half_bytes
 
     @cached_property
     def input_bytes(self) -> int:

@@ -25,7 +25,7 @@ TARGET = "arm/cortex-a53"
 def config(**knobs) -> Config:
     values = {
         "input": "pad", "load": "repeat", "tile_w": 2, "tile_h": 1, "vectors": 2, "unroll": 1, "block_m": 4096,
-        "block_n": 4096, "block_order": "mn", "tile_order": "mn", "parallel": "m",
+        "block_n": 4096, "block_order": "mn", "tile_order": "mn", "parallel": "m", "loop": "compiled",
     }  # fmt: skip
     return Config("bitserial", values | knobs)
 
@@ -62,7 +62,8 @@ def test_any_pair_of_bits_is_exact(seed: int) -> None:
 def test_scales_per_block_are_exact() -> None:
     scale = np.linspace(1e-2, 2e-2, 8).reshape(2, 4)
     problem = Conv2d(1, 5, 5, 40, 8, 3, padding=1, input_bits=3, weight_bits=2, requantize=Requantize(scale))
-    check(problem, config(), TARGET)
+    for loop in ("compiled", "interleaved"):
+        check(problem, config(loop=loop), TARGET)
 
 
 def test_the_interval_is_tight(monkeypatch) -> None:

@@ -10,8 +10,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from emulate import check, outputs
 
+from mmasched.hardware import hardware
 from mmasched.problem import Conv2d, reference, worst_case_operands
 from mmasched.space import Config
+from mmasched.templates import space_for
 from mmasched.templates.arm import drain
 from mmasched.templates.arm.registry import SCHEMES
 
@@ -21,7 +23,7 @@ TARGETS = {"neon_sdot": "arm/cortex-a76", "neon_smmla": "arm/generic-i8mm"}
 def config(template: str, **knobs) -> Config:
     values = {
         "input": "direct", "load": "repeat", "tile_w": 2, "tile_h": 1, "vectors": 2, "unroll": 1, "block_m": 4096,
-        "block_n": 4096, "block_order": "mn", "tile_order": "mn", "parallel": "m",
+        "block_n": 4096, "block_order": "mn", "tile_order": "mn", "parallel": "m", "loop": "compiled",
     }  # fmt: skip
     return Config(template, values | knobs)
 
@@ -33,10 +35,22 @@ def problem_of(bits: int, channels: int, weight_range=None) -> Conv2d:
 
 @pytest.mark.parametrize("template", SCHEMES)
 @pytest.mark.parametrize("load", ["repeat", "lane"])
-def test_worst_cases_are_exact(template: str, load: str) -> None:
+@pytest.mark.parametrize("loop", ["compiled", "interleaved"])
+def test_worst_cases_are_exact(template: str, load: str, loop: str) -> None:
     unroll = 16 // SCHEMES[template].group if load == "lane" else 1
-    bits = 2 if template == "neon_mla" else 8
-    check(problem_of(bits, 80), config(template, load=load, unroll=unroll), TARGETS.get(template, "arm/cortex-a53"))
+    problem, target = problem_of(2 if template == "neon_mla" else 8, 90), TARGETS.get(template, "arm/cortex-a53")
+    chosen = config(template, load=load, unroll=unroll, loop=loop)
+    if not space_for(problem, hardware(target)).is_valid(chosen):
+        assert (template, load, loop) == ("neon_smmla", "lane", "interleaved")
+        return
+    check(problem, chosen, target)
+
+
+@pytest.mark.parametrize("template, bits", [("neon_smlal", 4), ("neon_smlal", 8), ("neon_mla", 2), ("neon_mla", 3)])
+@pytest.mark.parametrize("channels", [7, 16, 33, 134])
+def test_interleaved_loops_of_any_length_are_exact(template: str, bits: int, channels: int) -> None:
+    """No turn, one and several, with and without steps left over and drains in between."""
+    check(problem_of(bits, channels), config(template, unroll=4, loop="interleaved"), "arm/cortex-a53")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ PROBLEMS = {
 
 
 def config(**knobs) -> Config:
-    values = {"input": "pad", "outputs": 4, "lanes": 32, "tiles": 2, "vectors": 2, "block": 2}
+    values = {"input": "pad", "outputs": 4, "lanes": 32, "tiles": 2, "vectors": 2, "block": 2, "loop": "compiled"}
     return Config("neon_winograd", values | knobs)
 
 
@@ -58,12 +58,12 @@ def test_problems_are_exact(name: str) -> None:
         check(problem, space.sample(rng), TARGET, threads)
 
 
-@pytest.mark.parametrize("bits, outputs_, lanes", [(8, 4, 32), (2, 2, 16)])
+@pytest.mark.parametrize("bits, outputs_, lanes, loop", [(8, 4, 32, "compiled"), (2, 2, 16, "interleaved")])
 @pytest.mark.parametrize("channels, splits", [(224, 1), (232, 2), (460, 3)])
-def test_splits_are_exact_and_needed(monkeypatch, bits, outputs_, lanes, channels: int, splits: int) -> None:
+def test_splits_are_exact_and_needed(monkeypatch, bits, outputs_, lanes, loop, channels: int, splits: int) -> None:
     """Up to 227 channels at once, for 8 bits in F(4x4) and 2 bits in F(2x2); with 8 more the result is lost."""
     problem = Conv2d(1, 6, 6, channels, 8, 3, input_signed=True, input_bits=bits, weight_bits=bits, output_bits=32)
-    chosen = config(input="direct", outputs=outputs_, lanes=lanes, vectors=1, tiles=1, block=1)
+    chosen = config(input="direct", outputs=outputs_, lanes=lanes, vectors=1, tiles=1, block=1, loop=loop)
     space = load_space("neon_winograd", winograd_constraints.WINOGRAD, problem, Site.of(hardware(TARGET), 1))
     assert space.is_valid(chosen)
     assert make_plan(problem, chosen).splits == splits
