@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mmasched.cudaemu.asm_statement import asm_statements
 from mmasched.cudaemu.errors import CompileFailure
@@ -43,6 +44,7 @@ class TranslatedSource:
     kernels: dict[str, Kernel]
 
 
+@lru_cache(maxsize=8)
 def translate(text: str, arch: str) -> TranslatedSource:
     """C++ that emulates the CUDA source `text` on the chip `arch` ("sm_80").
 

@@ -1,0 +1,73 @@
+"""What the worker process of verify_cuda.py does with one candidate: lower, compile, emulate."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import time
+from typing import Any
+
+from mmasched.measure.cuda import emulation_job
+from mmasched.measure.cuda.emulation_job import AS_GIVEN, ReportPhase
+
+prepare = emulation_job.prepare
+# What of the resource report goes into a record; spills are bytes in the code.
+KEPT = ("registers", "stack_frame", "spill_stores", "spill_loads", "shared_bytes")
+
+
+def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
+    """Builds and verifies one candidate.
+
+    job: problem, config, hardware, compiler (Toolkit, None to build no machine code), seed, macs (multiply-accumulates
+    beyond which a smaller problem with the same code paths is emulated). The result has status and detail as outcomes
+    have them; code, a digest of the CUDA source; emulated, "as given" or the smaller problem's key; resources, the
+    compiler's report; and seconds of processor time, of child processes too: lower, compile, shrink, verify.
+    """
+    from mmasched.build import BuildError
+    from mmasched.build.cuda import cuda_source
+    from mmasched.build.cuda.compile import compile_cubin
+    from mmasched.build.cuda.report import resources
+    from mmasched.cudaemu import EmulationError, emulate
+    from mmasched.measure.cuda.shrink import shrunken
+    from mmasched.templates import generate
+
+    problem, config, hardware = job["problem"], job["config"], job["hardware"]
+    clock = _Clock()
+    result: dict[str, Any] = {"status": "correct", "detail": "", "resources": {}, "seconds": clock.seconds}
+    report_phase("build")
+    try:
+        source = cuda_source(generate(problem, config, hardware), hardware)
+        result["code"] = hashlib.sha256(source.text.encode()).hexdigest()[:16]
+        clock.stop("lower")
+        if job["compiler"] is not None:
+            cubin = compile_cubin(source, hardware, compiler=job["compiler"])
+            clock.stop("compile")
+            report = resources(cubin, source.launches)
+            result["resources"] = {name: report[name] for name in KEPT} | {"hot_loop": report.get("hot_loop", {})}
+    except BuildError as error:
+        return {**result, "status": "build_error", "detail": str(error)}
+    clock.stop("report")
+    smaller = shrunken(problem, config, hardware, job["macs"])
+    clock.stop("shrink")
+    found = emulation_job.verified(smaller, config, hardware, job["seed"], report_phase, emulate, EmulationError)
+    clock.stop("verify")
+    result["emulated"] = AS_GIVEN if smaller is problem else smaller.key
+    return {**result, "status": found["status"], "detail": found["detail"]}
+
+
+class _Clock:
+    """Processor seconds of this process and its children, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = self._now()
+
+    def _now(self) -> float:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.process_time() + children.ru_utime + children.ru_stime
+
+    def stop(self, name: str) -> None:
+        """What was used since the last stop belongs to `name`."""
+        now = self._now()
+        self.seconds[name] = round(now - self._last, 3)
+        self._last = now
