@@ -9,6 +9,8 @@ from typing import Any
 
 from mmasched.measure.cuda import emulation_job
 from mmasched.measure.cuda.emulation_job import AS_GIVEN, ReportPhase
+from mmasched.problem import Conv2d
+from mmasched.space import Config
 
 prepare = emulation_job.prepare
 # What of the resource report goes into a record; spills are bytes in the code.
@@ -18,8 +20,8 @@ KEPT = ("registers", "stack_frame", "spill_stores", "spill_loads", "shared_bytes
 def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     """Builds and verifies one candidate.
 
-    job: problem, config, hardware, compiler (Toolkit, None to build no machine code), seed, macs (multiply-accumulates
-    beyond which a smaller problem with the same code paths is emulated). The result has status and detail as outcomes
+    job: problem, config, hardware, compiler (Toolkit, None to build no machine code), seed, macs (of the instructions:
+    multiply-accumulates beyond which a smaller problem with the same code paths is emulated). The result has status and detail as outcomes
     have them; code, a digest of the CUDA source; emulated, "as given" or the smaller problem's key; resources, the
     compiler's report; and seconds of processor time, of child processes too: lower, compile, shrink, verify.
     """
@@ -47,12 +49,25 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     except BuildError as error:
         return {**result, "status": "build_error", "detail": str(error)}
     clock.stop("report")
-    smaller = shrunken(problem, config, hardware, job["macs"])
+    smaller = shrunken(problem, config, hardware, int(job["macs"] / _effort(problem, config, hardware)))
     clock.stop("shrink")
     found = emulation_job.verified(smaller, config, hardware, job["seed"], report_phase, emulate, EmulationError)
     clock.stop("verify")
     result["emulated"] = AS_GIVEN if smaller is problem else smaller.key
     return {**result, "status": found["status"], "detail": found["detail"]}
+
+
+def _effort(problem: Conv2d, config: Config, hardware: Any) -> float:
+    """Multiply-accumulates of 8-bit m16n8k32 instructions that take as long to emulate as one of the problem.
+
+    Channels are filled up to whole units, every pair of bit planes is an instruction, and sm_75 takes four for one.
+    """
+    from mmasched.templates.cuda.family import plan_of
+
+    plan = plan_of(problem, config, hardware)
+    filled = plan.reduction.padded_channels / plan.reduction.channels * plan.reduction.terms
+    halves = 4 if plan.capability < 80 else 1
+    return filled * plan.a_planes * plan.b_planes * 32 / plan.precision.k * halves
 
 
 class _Clock:

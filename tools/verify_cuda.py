@@ -7,7 +7,8 @@ those networks (see tools/_verify_cuda_plan.py), at batch 1 and 16 in turn, the 
 int8, int4 and binary (2 x 2 bits) with sm_75, sm_80 and sm_90.
 
 A candidate is exact when the emulator finds no fault and every output equals the reference, on random and on worst-case
-operands. Problems of more than --macs multiply-accumulates are emulated on a smaller one that runs the same code; each
+operands. Problems of more than --macs multiply-accumulates (as instructions make them, with channels filled up
+and bit planes multiplied pair by pair) are emulated on a smaller one that runs the same code; each
 record says which. Machine code is built for the whole problem, where there is an nvcc, and its spills are reported.
 Everything here is emulated, nothing measured.
 
@@ -45,7 +46,7 @@ from mmasched.space import Config
 RECORDS = _bench.OUT / "verify_cuda.jsonl"
 PACKED = _bench.ROOT / "tuning_logs" / "cuda_emulated" / "verified.jsonl.gz"
 SCHEMA = 1
-MACS = 60_000_000
+MACS = 120_000_000
 LIMITS = Limits(build=300.0, reference=300.0, verify=300.0, memory=0)
 
 

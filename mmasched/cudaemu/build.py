@@ -29,7 +29,7 @@ _RUNTIME = (*_COMMON, "-O3", "-ffp-contract=off", "-rdynamic")
 # sums keep their own rounding, as they do in the text (nvcc is asked for the same with --fmad=false).
 _KERNEL = (
     *_COMMON,
-    *("-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0", "-fno-tree-sra", "-fno-ipa-sra"),
+    *("-O1", "-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0", "-fno-tree-sra", "-fno-ipa-sra"),
     *("-ffp-contract=off", "-fPIC", "-fno-rtti", "-fno-asynchronous-unwind-tables", "-pipe"),
 )
 
@@ -85,17 +85,15 @@ def emulator() -> Path:
 
 
 @lru_cache(maxsize=8)
-def compile_kernel(text: str, optimise: bool) -> bytes:
+def compile_kernel(text: str) -> bytes:
     """Compiles translated C++ to a shared library. Raises CompileFailure with g++'s first error.
 
-    The last few libraries are kept, in memory, since a kernel usually runs more than once. Without `optimise` compiling
-    takes half as long, and the kernel runs at half the speed or better.
+    The last few libraries are kept, in memory, since a kernel usually runs more than once.
     """
     with tempfile.TemporaryDirectory(prefix="mmasched-cudaemu-") as folder:
         source, unit, library = (str(Path(folder) / f"kernel.{suffix}") for suffix in ("cpp", "o", "so"))
         Path(source).write_text(text)
-        level = "-O1" if optimise else "-O0"
-        _run([compiler(), *_KERNEL, level, f"-I{RUNTIME}", "-c", source, "-o", unit], "the kernel")
+        _run([compiler(), *_KERNEL, f"-I{RUNTIME}", "-c", source, "-o", unit], "the kernel")
         # Linked without the sanitizer: its functions are the runtime's.
         _run([compiler(), "-shared", unit, "-o", library], "the kernel")
         return Path(library).read_bytes()

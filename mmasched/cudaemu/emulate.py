@@ -44,7 +44,6 @@ def emulate(
     races: bool = True,
     blocks: Iterable[int] | None = None,
     seconds: int = 60,
-    optimise: bool = True,
 ) -> Report:
     """Executes `launches` of the CUDA source `text` one after the other on `buffers`, which it modifies in place.
 
@@ -56,7 +55,6 @@ def emulate(
     races: whether accesses to shared memory are checked for an order between them.
     blocks: run only these blocks of each launch (None: all).
     seconds: limit of the run.
-    optimise: whether g++ optimises the kernel, which pays where a kernel runs for longer than it compiles.
 
     Returns a Report when every rule was kept; whether the values are right is for the caller to compare. Raises the
     subclass of EmulationError that says which rule was broken, with buffers unchanged; BadInput for arguments that
@@ -73,7 +71,7 @@ def emulate(
         program = emulator()
         started = time.perf_counter()
         library = Path(folder) / "kernel.so"
-        library.write_bytes(compile_kernel(source.text, optimise))
+        library.write_bytes(compile_kernel(source.text))
         compiled = time.perf_counter()
         job = _Job(Path(folder), library)
         job.option("reverse", order == "reverse")

@@ -58,6 +58,7 @@ def translate(text: str, arch: str) -> TranslatedSource:
         raise CompileFailure("the source defines no __global__ function")
     text = _lower_assembly(text, arch)
     text, alignments, statics = _place_shared(text, list(kernels))
+    text = _keep_indices(text)
     parts = ['#include "cuda_language.h"', text]
     for name, kernel in kernels.items():
         parts.append(_entry(kernel, alignments.get(name, 16), statics.get(name, ())))
@@ -83,6 +84,33 @@ def _lower_assembly(text: str, arch: str) -> str:
         pieces += [text[last : statement.begin], lower(statement, rule, serial)]
         last = statement.end
     return "".join([*pieces, text[last:]])
+
+
+_INDICES = {"threadIdx": "emu_thread", "blockIdx": "emu_block"}
+_INDEX = re.compile(rf"\b({'|'.join(_INDICES)})\b")
+_LOCALS = " const emu_index emu_thread = emu_thread_index(), emu_block = emu_block_index(); "
+_BRACE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
+
+
+def _keep_indices(text: str) -> str:
+    """Kernels ask for the numbers of their thread and block once, not wherever they use them."""
+    pieces, last = [], 0
+    for match in _KERNEL.finditer(text):
+        end = _closing(text, match.end())
+        body = _INDEX.sub(lambda index: _INDICES[index[1]], text[match.end() : end])
+        pieces += [text[last : match.end()], _LOCALS, body]
+        last = end
+    return "".join([*pieces, text[last:]])
+
+
+def _closing(text: str, start: int) -> int:
+    """Index of the brace that closes the one before `start`, strings skipped."""
+    depth = 1
+    for match in _BRACE.finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.start()
+    raise CompileFailure("a kernel's body is not closed")
 
 
 def _place_shared(text: str, kernels: list[str]) -> tuple[str, dict[str, int], dict[str, tuple[str, ...]]]:

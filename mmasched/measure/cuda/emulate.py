@@ -16,8 +16,6 @@ from mmasched.problem import Conv2d, random_operands, reference, worst_case_oper
 from mmasched.templates.cuda.program import CudaProgram
 
 Emulate = Callable[..., Any]
-# Multiply-accumulates for each character of the source, beyond which optimising the emulated kernel saves time.
-WORTH_OPTIMISING = 1400
 
 
 @dataclass(frozen=True)
@@ -48,19 +46,16 @@ def passes(problem: Conv2d, seed: int = 0) -> tuple[Pass, Pass]:
     )
 
 
-def complaint(
-    program: CudaProgram, source: CudaSource, arch: str, cases: Sequence[Pass], emulate: Emulate, macs: int = 0
-) -> str:
+def complaint(program: CudaProgram, source: CudaSource, arch: str, cases: Sequence[Pass], emulate: Emulate) -> str:
     """Empty when the program computes the exact result on every pass, else what is wrong.
 
     The workspace is zeroed once, before the first pass: what one run leaves in it must not disturb the next.
-    `emulate` is that of mmasched.cudaemu; what it raises is passed on. macs: multiply-accumulates of a pass.
+    `emulate` is that of mmasched.cudaemu; what it raises is passed on.
     """
-    options = {"optimise": macs > WORTH_OPTIMISING * len(source.text)}
     workspace = np.zeros(program.sizes["ws"], np.uint32)
     for case in cases:
         buffers = {**operand_buffers(program, **case.operands), "y": poisoned(program), "ws": workspace}
-        emulate(source.text, source.launches, buffers, arch, order=case.order, delivery=case.delivery, **options)
+        emulate(source.text, source.launches, buffers, arch, order=case.order, delivery=case.delivery)
         found = mismatch(program.unpack_output(buffers["y"]), case.expected)
         if found:
             return f"{found} (on {case.name}, lanes {case.order}, copies {case.delivery})"

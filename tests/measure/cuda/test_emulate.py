@@ -67,7 +67,7 @@ def test_a_missing_wait_is_found_though_values_may_be_right(tiny, chip):
 def test_the_workspace_is_zeroed_once(tiny, chip):
     seen = []
 
-    def leave_a_mark(text, launches, buffers, arch, *, order, delivery, optimise):
+    def leave_a_mark(text, launches, buffers, arch, *, order, delivery):
         seen.append((buffers["ws"].copy(), order, delivery, int(buffers["y"][0])))
         buffers["ws"][:] = 7
         buffers["y"][:] = cases[len(seen) - 1].expected.reshape(-1).view(np.uint32)
