@@ -7,9 +7,9 @@ those networks (see tools/_verify_cuda_plan.py), at batch 1 and 16 in turn, the 
 int8, int4 and binary (2 x 2 bits) with sm_75, sm_80 and sm_90.
 
 A candidate is exact when the emulator finds no fault and every output equals the reference, on random and on worst-case
-operands. Problems of more than --macs multiply-accumulates (as instructions make them, with channels filled up
-and bit planes multiplied pair by pair) are emulated on a smaller one that runs the same code; each
-record says which. Machine code is built for the whole problem, where there is an nvcc, and its spills are reported.
+operands. Problems of more than --macs multiply-accumulates (those of the instructions: channels filled up, bit planes
+multiplied pair by pair) are emulated on a smaller one that runs the same code; each record says which. Machine code is
+built for the whole problem, where there is an nvcc, and its spills are reported.
 Everything here is emulated, nothing measured.
 
 Every candidate's record is appended to --records at once: an interrupted run (Ctrl-C, --limit) continues where it was.
