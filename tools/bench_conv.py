@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import _bench
@@ -93,13 +93,18 @@ def chosen_layers(whole: Network, only: str | None, quick: bool) -> list[tuple[C
 def with_activation(problem: Conv2d, activation: str) -> Conv2d:
     """The problem with u8 or s8 activations, as ONNX Runtime's quantizer would state it.
 
-    Signed activations have a zero point other than 0 everywhere, -128 after ReLU.
+    Signed activations have a zero point other than 0 everywhere, -128 after ReLU, where that of unsigned ones is 0.
     """
     key = problem.key
-    if activation == "s8":
-        key = re.sub(r"/x8u(\+zp)?/", "/x8s+zp/", key)
-        key = re.sub(r"/y8u(\+zp)?/", "/y8s+zp/", key)
-    return expressible(Conv2d.from_key(key))
+    if activation == "u8":
+        return expressible(Conv2d.from_key(key))
+    signed = Conv2d.from_key(re.sub(r"/([xy])8u(\+zp)?/", r"/\g<1>8s+zp/", key))
+    requantize = signed.requantize
+    if requantize is not None and requantize.add is None and "/y8u/" in key:
+        signed = replace(signed, requantize=replace(requantize, zero_point=-128))
+    if "/x8u/" in key:
+        signed = replace(signed, input_zero_point=-128)
+    return expressible(signed)
 
 
 def one_count(

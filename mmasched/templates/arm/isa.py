@@ -7,6 +7,7 @@ SQXTN, SQXTUN, FCVTNS). TIR has no widening instructions: the code generator rec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tvm import tirx
 
@@ -24,6 +25,7 @@ class Isa:
     bytes: int = 16
     i32: str = "int32x4"
     f32: str = "float32x4"
+    signed_unit: ClassVar[int] = 1
 
     def input_shift(self, template: str, low: int, high: int) -> int:
         """Activations are centred: bytes become signed, and smaller products can be added up for longer.
@@ -34,10 +36,10 @@ class Isa:
             return -low
         return 0 if low < 0 or high <= 1 else -((high + 1 - low) // 2) - low
 
-    def widen_bytes(self, value: Expr, part: int) -> Expr:
-        """Bytes 4 * part ... 4 * part + 3, zero-extended to int32."""
+    def widen_bytes(self, value: Expr, part: int, signed: bool) -> Expr:
+        """Bytes 4 * part ... 4 * part + 3 as int32."""
         four = shuffle([value], range(4 * part, 4 * part + 4))
-        return tirx.Cast(self.i32, four)
+        return tirx.Cast(self.i32, reinterpret("int8x4", four) if signed else four)
 
     def to_float(self, value: Expr) -> Expr:
         """int32 to float32, rounded to nearest even (SCVTF)."""

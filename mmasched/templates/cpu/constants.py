@@ -93,7 +93,7 @@ def channel_scales(problem: Conv2d, blocks: int) -> np.ndarray:
 def parameter_words(spec: KernelSpec) -> np.ndarray:
     """The parameter block of the epilogue, PARAMETER_WORDS int32 words in the order of spec.PARAMETERS.
 
-    final_low and final_high bound the stored bytes, final_offset is added to them before. The inner ones belong to the
+    final_low and final_high bound the packed bytes, final_offset is added to them before. The inner ones belong to the
     intermediate requantization of a QuantizedAdd: bounds less its zero point, and what Epilogue subtracts for it.
     """
     words = np.zeros(PARAMETER_WORDS, np.int32)
@@ -101,21 +101,22 @@ def parameter_words(spec: KernelSpec) -> np.ndarray:
     q = p.requantize
     if q is None:
         return words
-    final_low, final_high = (v + spec.output_bias for v in p.clamp)
+    final_low, final_high = (v + spec.packed_bias for v in p.clamp)
     values: dict[str, int | np.float32] = {
         "guard": INT32_GUARD,
         "residual_scale": np.float32(q.residual_scale or 0),
-        # Signed residuals are read 128 higher, whether they are stored so or not.
-        "residual_zero_point": (0 if q.add else q.residual_zero_point) + (128 if p.output_signed else 0),
-        "final_offset": spec.output_bias + (0 if q.add else q.zero_point),
+        "residual_zero_point": 0 if q.add else q.residual_zero_point,
+        "final_offset": spec.packed_bias + (0 if q.add else q.zero_point),
         "final_low": final_low, "final_high": final_high,
     }  # fmt: skip
     if q.add is not None:
         low, high = q.clamp or p.output_range
+        # Powers of two: what signed residuals are too large by goes into their scale, without rounding.
+        unit = np.float32(spec.isa.signed_unit if p.output_signed else 1)
         values |= {
             "inner_low": np.float32(low - q.zero_point), "inner_high": np.float32(high - q.zero_point),
             "inner_zero_point": np.float32(ROUNDER - q.zero_point), "add_scale": np.float32(q.add.scale),
-            "add_residual_scale": np.float32(q.add.residual_scale), "add_offset": np.float32(q.add.offset),
+            "add_residual_scale": np.float32(q.add.residual_scale) / unit, "add_offset": np.float32(q.add.offset),
         }  # fmt: skip
     for name, value in values.items():
         at = PARAMETERS.index(name)

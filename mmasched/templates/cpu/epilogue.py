@@ -17,6 +17,8 @@ from tvm import tirx
 from mmasched.templates.cpu.spec import PARAMETERS, KernelSpec
 from mmasched.templates.emitter import Emitter, Expr, const, load, reinterpret, shuffle, splat, vector
 
+TOP_BITS = -0x7F7F7F80  # 0x80808080
+
 
 def chunks(vectors: int) -> list[int]:
     """How many neighbouring vectors are packed together: fours, then a two, then a one."""
@@ -47,7 +49,10 @@ class Finish:
     guard: bool  # a scaled sum may leave int32
     residual: str | None  # None, "float" (Requantize.residual_scale) or "quantized" (Requantize.add)
     residual_offset: bool
-    signed: bool  # stored bytes are signed
+    signed: bool  # bytes are packed with signed saturation
+    flip: bool = False  # the top bits of packed bytes are flipped
+    signed_residual: bool = False
+    flip_residual: bool = False  # the top bits of the residual's bytes are flipped first
     residual_outer: bool = False  # QuantizedAdd.residual_outer
 
     @classmethod
@@ -57,8 +62,9 @@ class Finish:
         if q is None:
             return cls(True, False, False, False, None, False, True)
         residual = ("quantized" if q.add else "float") if problem.residual else None
-        signed = problem.output_signed and not spec.output_bias
-        stored = tuple(v + spec.output_bias for v in problem.clamp)
+        bias = spec.packed_bias
+        signed = problem.output_signed and not bias
+        packed = tuple(v + bias for v in problem.clamp)
         # int32 accumulators times a scale below 1 stay inside int32, otherwise the conversion must be guarded.
         reach = float(q.scale.max())
         if residual == "float":
@@ -67,12 +73,15 @@ class Finish:
             reach = (256 * (q.add.scale + q.add.residual_scale) + abs(q.add.offset)) / 2.0**31
         return cls(
             raw=False,
-            offset=bool(spec.output_bias or (q.zero_point and residual != "quantized")),
-            clamp=stored != ((-128, 127) if signed else (0, 255)),
+            offset=bool(bias + (0 if residual == "quantized" else q.zero_point)),
+            clamp=packed != ((-128, 127) if signed else (0, 255)),
             guard=reach > 0.99 or (blocks > 1 and residual != "quantized"),
             residual=residual,
-            residual_offset=bool(problem.output_signed or (q.residual_zero_point and residual == "float")),
+            residual_offset=bool(q.residual_zero_point and residual == "float"),
             signed=signed,
+            flip=bias != spec.output_bias,
+            signed_residual=problem.residual and problem.output_signed,
+            flip_residual=problem.residual and bool(spec.output_bias),
             residual_outer=residual == "quantized" and q.add.residual_outer,
         )
 
@@ -124,9 +133,11 @@ class Epilogue:
     def quantize(self, value: Expr, residual: Expr | None) -> Expr:
         """A scaled float vector to int32, the residual added; zero point and clamp follow in `pack`."""
         e, isa, f = self.e, self.isa, self.finish
-        if residual is not None and self.residual_offset is not None:
-            residual = residual - self.residual_offset
         if f.residual == "float":
+            if f.signed_residual and isa.signed_unit > 1:
+                residual = residual >> splat(const(isa.signed_unit.bit_length() - 1, "int32"), isa.lanes)
+            if self.residual_offset is not None:
+                residual = residual - self.residual_offset
             value = isa.rounded(value) + isa.rounded(isa.to_float(residual) * self.residual_scale)
         if f.residual == "quantized":
             low, high, zero_point = self.inner
@@ -153,11 +164,15 @@ class Epilogue:
             if self.bounds is not None:
                 words = tirx.max(tirx.min(words, self.bounds[1]), self.bounds[0])
             halves.append(words)
-        return e.let(isa.pack_bytes(halves[0], halves[1], self.finish.signed), "bytes")
+        packed = isa.pack_bytes(halves[0], halves[1], self.finish.signed)
+        if self.finish.flip:
+            packed = packed ^ splat(const(TOP_BITS, "int32"), isa.lanes)
+        return e.let(packed, "bytes")
 
     def residuals(self, buffer: tirx.Var, offsets: Sequence[Expr], width: int, valid: int) -> list[list[Expr]]:
         """The residuals of 4 // width pixels as int32 [pixel][vector], in the accumulators' channel order.
 
+        Signed ones are `isa.signed_unit` times as large.
         `offsets` are those of a chunk's first channel, `valid` channels of it exist. One shuffle per vector spreads the
         bytes of a full register, since a chunk's channel order is that of unpacking within 128-bit lanes.
         """
@@ -171,9 +186,9 @@ class Epilogue:
                 for lane in lanes for q in range(4 // width) for v in range(width) for x in range(4)
             ]  # fmt: skip
             together = e.let(shuffle(pixels, take), "residual")
-        if self.finish.signed:
+        if self.finish.flip_residual:
             together = e.let(together ^ splat(const(128, "uint8"), isa.bytes), "residual")
-        vectors = [isa.widen_bytes(together, d) for d in range(4)]
+        vectors = [isa.widen_bytes(together, d, self.finish.signed_residual) for d in range(4)]
         return [vectors[q * width : (q + 1) * width] for q in range(4 // width)]
 
     def _residual_bytes(self, buffer: tirx.Var, offset: Expr, size: int, valid: int) -> Expr:

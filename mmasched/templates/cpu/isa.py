@@ -36,8 +36,12 @@ class VectorIsa(Protocol):
     def input_shift(self, template: str, low: int, high: int) -> int:
         """What a template's kernels add to activations stored as low ... high before they multiply them."""
 
-    def widen_bytes(self, value: Expr, part: int) -> Expr:
-        """Bytes 4 * part ... 4 * part + 3 of every 128-bit lane, zero-extended to int32."""
+    @property
+    def signed_unit(self) -> int:
+        """A power of two: how many times too large `widen_bytes` makes signed bytes."""
+
+    def widen_bytes(self, value: Expr, part: int, signed: bool) -> Expr:
+        """Bytes 4 * part ... 4 * part + 3 of every 128-bit lane as int32; signed ones times `signed_unit`."""
 
     def to_float(self, value: Expr) -> Expr:
         """int32 to float32, rounded to nearest even."""

@@ -62,6 +62,17 @@ class KernelSpec:
         """How much higher than the problem says outputs and residuals are stored."""
         return 128 if self.problem.output_signed and self.problem.requantize and self.placement.biased else 0
 
+    @cached_property
+    def packed_bias(self) -> int:
+        """How much higher than the problem says outputs are while they are packed to bytes.
+
+        128 as well for signed outputs whose zero point is -128, as after ReLU: packed with unsigned saturation they
+        need no zero point, and flipping the top bits makes them signed.
+        """
+        q = self.problem.requantize
+        flipped = q is not None and self.problem.output_signed and q.add is None and q.zero_point == -128
+        return 128 if flipped else self.output_bias
+
     @property
     def mode(self) -> str:
         """How the reduction reads the input: "direct", "pad" or "im2col"."""

@@ -7,6 +7,7 @@ VPMADDUBSW, VPACKSSDW, VPACKUSWB, VCVTPS2DQ).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tvm import tirx
 
@@ -22,6 +23,7 @@ class Isa:
     lanes: int
     registers: int
     multiply: str
+    signed_unit: ClassVar[int] = 1 << 24
 
     @property
     def bytes(self) -> int:
@@ -81,10 +83,14 @@ class Isa:
         eight = splat(const(8, "int16"), 2 * self.lanes)
         return (words << eight) >> eight, words >> eight
 
-    def widen_bytes(self, value: Expr, part: int) -> Expr:
-        """Bytes 4 * part ... 4 * part + 3 of every 128-bit lane, zero-extended to int32 (one VPSHUFB with zeros)."""
-        take = [i for lane in range(self.lanes // 4) for x in range(4)
-                for i in (16 * lane + 4 * part + x, *[self.bytes] * 3)]  # fmt: skip
+    def widen_bytes(self, value: Expr, part: int, signed: bool) -> Expr:
+        """Bytes 4 * part ... 4 * part + 3 of every 128-bit lane as int32 (one VPSHUFB with zeros).
+
+        Unsigned ones become the lowest byte, signed ones the highest, which makes them 2^24 times as large.
+        """
+        zeros = [self.bytes] * 3
+        bytes_of = [[16 * lane + 4 * part + x] for lane in range(self.lanes // 4) for x in range(4)]
+        take = [i for byte in bytes_of for i in (zeros + byte if signed else byte + zeros)]
         return reinterpret(self.i32, shuffle([value, splat(const(0, "uint8"), self.bytes)], take))
 
     def to_float(self, value: Expr) -> Expr:

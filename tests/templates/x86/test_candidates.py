@@ -55,6 +55,21 @@ def test_extreme_operands_are_exact(tier: str) -> None:
 
 
 @pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("clamp", [None, (-128, 90), (-100, 127)])
+@pytest.mark.parametrize("residual", [False, True])
+def test_signed_outputs_after_relu_are_exact(tier: str, clamp: tuple[int, int] | None, residual: bool) -> None:
+    """A zero point of -128, where bytes are packed as unsigned ones; and residuals that are signed."""
+    needs(tier)
+    extra = {"residual_scale": 0.7, "residual_zero_point": -77} if residual else {}
+    requantize = Requantize(3e-4, -128, clamp, **extra)
+    problem = Conv2d(1, 5, 7, 24, 40, 1, input_signed=True, output_signed=True, requantize=requantize, residual=residual)
+    for seed, space in enumerate(spaces(problem, hardware(tier), 1)):
+        config = space.sample(np.random.default_rng(seed))
+        for operands in (random_operands(problem, seed), *worst_case_operands(problem)):
+            check(problem, config, tier, 1, operands)
+
+
+@pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("outer", [False, True])
 def test_additions_round_in_their_order(tier: str, signed: bool, outer: bool) -> None:
