@@ -13,9 +13,11 @@ from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates.arm import drain
 from mmasched.templates.arm.bitserial import bit_plan
+from mmasched.templates.arm.depthwise import DepthwisePlan
 from mmasched.templates.arm.kernel import INTERLEAVED
 from mmasched.templates.arm.programs import byte_plan, make_spec
 from mmasched.templates.arm.registry import SCHEMES
+from mmasched.templates.arm.schemes import products
 from mmasched.templates.arm.site import Site
 from mmasched.templates.arm.winograd_plan import WinogradPlan
 from mmasched.templates.cpu.geometry import IM2COL
@@ -53,6 +55,8 @@ def draft(problem: Conv2d, config: Config, site: Site) -> Draft:
     spec = make_spec(problem, config, site)
     if config.template == "neon_winograd":
         return _winograd(spec, site)
+    if config.template == "neon_depthwise":
+        return _depthwise(spec)
     return _bits(spec, site) if config.template == "bitserial" else _bytes(spec, site)
 
 
@@ -98,8 +102,7 @@ def _bytes(spec: KernelSpec, site: Site) -> Draft:
     rows, vectors = blocks.size * plan.tile_blocks, plan.vectors
     tiles = plan.pixel_tiles * plan.channel_tiles * p.groups
     accumulators = rows * vectors
-    products = drain.product_range(drain.input_range(p, spec.input_bias), drain.byte_weight_range(p))
-    counts = drain.ladder(products, scheme.widths)
+    counts = drain.ladder(scheme.products(p), scheme.widths)
     unroll = min(int(c["unroll"]), max(r.full_groups, 1))
     # SMLAL: half a register of products; the others: a whole one.
     multiply = accumulators * scheme.issues
@@ -160,7 +163,7 @@ def _winograd(spec: KernelSpec, site: Site) -> Draft:
     spilled = max(registers - site.registers + 1, 0) * 2.0
     step = step_cycles(spec.config, accumulators, weights + rows / 8, spilled)
     register_tiles = plan.blocks * plan.row_groups * plan.channel_tiles * positions
-    products = register_tiles * (8 * plan.groups * step + 2 * accumulators + 20.0 * plan.splits)
+    multiplied = register_tiles * (8 * plan.groups * step + 2 * accumulators + 20.0 * plan.splits)
     # Instructions of the transformations of 8 channels and of a register (counted in their listings).
     inputs = tiles * plan.groups * {2: 90.0, 4: 390.0}[form.m]
     outputs = (
@@ -176,7 +179,7 @@ def _winograd(spec: KernelSpec, site: Site) -> Draft:
     share = 1.0 / spec.threads
     results = tiles * form.m**2 * plan.channel_tiles * plan.tile_channels
     return Draft(
-        compute=products * share,
+        compute=multiplied * share,
         weights=plan.blocks * plan.channel_tiles * panels / level(plan.weight_bytes, site) * share,
         inputs=plan.blocks * plan.channel_tiles * plan.transformed_bytes / level(working_set, site) * share,
         copy=(copy_cycles(spec, 0, 0) + inputs + outputs) * share,
@@ -185,6 +188,32 @@ def _winograd(spec: KernelSpec, site: Site) -> Draft:
         imbalance=imbalance(plan.blocks, spec.threads),
         tile=accumulators,
         intensity=rows * vectors / (rows + vectors),
+    )
+
+
+def _depthwise(spec: KernelSpec) -> Draft:
+    p, plan = spec.problem, DepthwisePlan(spec, products(spec.problem))
+    pixels, registers, taps = plan.tile_h * plan.tile_w, plan.chunk // 8, len(plan.taps)
+    tiles = p.batch * -(-p.out_height // plan.tile_h) * -(-p.out_width // plan.tile_w) * plan.channel_tiles
+    drains = 2 * registers * len(plan.segments)
+    sums = {8: taps + 3 * registers, 16: taps * registers + drains, 32: 2 * taps * registers}[plan.bits]
+    reach = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in
+             zip((plan.tile_h, plan.tile_w), p.stride, p.kernel, p.dilation, strict=True)]  # fmt: skip
+    loads = math.prod(reach) * (1 + (2 if plan.bits == 32 else 0))
+    loads += taps if taps * (registers if plan.bits == 32 else 1) > 12 else 0  # weights that registers do not keep
+    share = 1.0 / spec.threads
+    outputs = tiles * pixels * plan.chunk
+    axis = -(-p.out_height // plan.tile_h) if spec.config["parallel"] == "m" else plan.channel_tiles
+    return Draft(
+        compute=tiles * (pixels * (sums + 2 * registers) + loads + 8.0) * share,
+        weights=tiles * plan.chunk * taps / L1_BYTES * share,
+        inputs=tiles * math.prod(reach) * plan.chunk / L1_BYTES * share,
+        copy=copy_cycles(spec, 0, 0) * share,
+        finish=finish_cycles(outputs, p) * share,
+        waste=outputs / (p.batch * p.out_height * p.out_width * p.out_channels),
+        imbalance=imbalance(axis, spec.threads),
+        tile=pixels * registers,
+        intensity=pixels * taps / loads,
     )
 
 

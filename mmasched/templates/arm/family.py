@@ -7,9 +7,10 @@ from typing import Any
 from mmasched.errors import Unsupported
 from mmasched.problem import Conv2d
 from mmasched.space import Config, SearchSpace, load_space
-from mmasched.templates.arm import winograd_constraints
+from mmasched.templates.arm import depthwise, winograd_constraints
 from mmasched.templates.arm.bitserial_constraints import BITSERIAL
 from mmasched.templates.arm.constraints import holds, make_scheme_constraints
+from mmasched.templates.arm.depthwise_constraints import DEPTHWISE
 from mmasched.templates.arm.draft import draft
 from mmasched.templates.arm.programs import generate_program, make_spec
 from mmasched.templates.arm.registry import SCHEMES
@@ -24,6 +25,8 @@ def spaces(problem: Conv2d, hardware: Any, threads: int) -> list[SearchSpace]:
         lacking = f"operand_type {problem.operand_type} has no Advanced SIMD instructions"
         raise Unsupported(f"{lacking}: use a target from cuda/sm_89 on, or int operands")
     site = Site.of(hardware, threads)
+    if depthwise.applies(problem):  # the others leave most lanes empty, and would crowd it out of a sample
+        return [load_space("neon_depthwise", DEPTHWISE, problem, site)]
     found = [
         load_space(name, make_scheme_constraints(scheme), problem, site)
         for name, scheme in SCHEMES.items()

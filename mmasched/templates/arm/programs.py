@@ -8,9 +8,11 @@ from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates.arm import drain
 from mmasched.templates.arm.bitserial import bitserial_program
+from mmasched.templates.arm.depthwise import depthwise_program
 from mmasched.templates.arm.isa import Isa
 from mmasched.templates.arm.kernel import ByteKernel
 from mmasched.templates.arm.registry import SCHEMES
+from mmasched.templates.arm.schemes import products
 from mmasched.templates.arm.site import Site
 from mmasched.templates.arm.winograd import winograd_program
 from mmasched.templates.cpu.constants import PARAMETER_WORDS, pack_constants, pack_weights
@@ -30,6 +32,8 @@ def generate_program(spec: KernelSpec) -> Program:
     """The phases of a kernel."""
     if spec.config.template == "bitserial":
         return bitserial_program(spec)
+    if spec.config.template == "neon_depthwise":
+        return depthwise_program(spec, products(spec.problem))
     if spec.config.template == "neon_winograd":
         return winograd_program(spec)
     return byte_program(spec)
@@ -44,14 +48,14 @@ def byte_plan(spec: KernelSpec) -> DensePlan:
 def byte_program(spec: KernelSpec) -> Program:
     """The stage that rearranges the input, if there is one, and the computation."""
     p, scheme, plan = spec.problem, SCHEMES[spec.config.template], byte_plan(spec)
-    products = drain.product_range(drain.input_range(p, spec.input_bias), drain.byte_weight_range(p))
+    reach = scheme.products(p)
 
     def phases() -> tuple[tirx.PrimFunc, ...]:
-        compute = ByteKernel(plan, scheme, products).build()
+        compute = ByteKernel(plan, scheme, reach).build()
         return (build_stage(plan), compute) if spec.copies_input else (compute,)
 
     blocks = plan.reduction.blocks
-    several = plan.reduction.full_groups > 1 and all(count > 1 for count in drain.ladder(products, scheme.widths))
+    several = plan.reduction.full_groups > 1 and all(count > 1 for count in drain.ladder(reach, scheme.widths))
     return Program(
         phases,
         identity(spec, blocks),

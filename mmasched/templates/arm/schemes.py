@@ -39,8 +39,7 @@ class Scheme(ABC):
 
     def products(self, problem: Conv2d) -> drain.Range:
         """(lowest, highest) value that a lane adds up."""
-        bias = Isa().input_shift("", *problem.input_range)
-        return drain.product_range(drain.input_range(problem, bias), drain.byte_weight_range(problem))
+        return products(problem)
 
     def weight_registers(self, vectors: int) -> int:
         """Registers that the weights of a step take, for `vectors` vectors of 4 channels."""
@@ -72,3 +71,9 @@ class Scheme(ABC):
     def collect(self, table: Sequence[Sequence[Expr]]) -> list[list[Expr]]:
         """int32 vectors [pixel][vector] of 4 channels each, from the accumulators [row][column]."""
         return [list(row) for row in table]
+
+
+def products(problem: Conv2d) -> drain.Range:
+    """(lowest, highest) product of a byte of (centred) activations and one of weights."""
+    bias = Isa().input_shift("", *problem.input_range)
+    return drain.product_range(drain.input_range(problem, bias), drain.byte_weight_range(problem))
