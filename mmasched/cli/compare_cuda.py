@@ -15,7 +15,8 @@ def compare_cuda(
 ) -> None:  # fmt: skip
     """Time peers and mmasched on the problems of a network; print the table.
 
-    results: a JSONL file whose problems are not measured again. Raises Missing without a GPU, BadInput for a GPU of
+    results: a JSONL file whose problems are not measured again. Raises Missing without a GPU, after a table that says
+    for each contestant what it would lack besides; BadInput for a GPU of
     another kind or a malformed result file; a peer that is missing or fails is a line of the report.
     """
     from mmasched.compare.cuda.peers import gpu_peers
@@ -29,6 +30,7 @@ def compare_cuda(
     lines = read_lines(results)
     board = local_gpu()
     if board is None:
+        show_absent(peers, chip, python)
         raise Missing(
             f"no NVIDIA GPU is at hand, so that nothing can be timed for {chip.target}: run this where one is"
         )
@@ -64,6 +66,20 @@ def compare_cuda(
     show(shown, contestants, f"{board.name} ({chip.target}), measured on the device; {REMARK}")
     if plot is not None:
         plot_ratios(shown, contestants, plot)
+
+
+def show_absent(peers: list[Any], chip: Any, python: str | None) -> None:
+    """A table of the contestants without times: what each lacks here, as its own process finds."""
+    from mmasched.compare.contestant import Contestant
+    from mmasched.report.console import console, table
+
+    shown = table("contestant", "time", "why it could not run", left=3)
+    shown.add_row("mmasched", "-", f"there is no NVIDIA GPU for {chip.target}")
+    for peer in peers:
+        with Contestant(peer, python=python) as contestant:
+            reason = contestant.probe()
+        shown.add_row(peer.name, "-", reason or f"there is no NVIDIA GPU for {chip.target}")
+    console().print(shown)
 
 
 def read_lines(path: Path | None) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import dataclasses
 import importlib.util
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +26,9 @@ from mmasched.compare.cuda.symmetric import beyond
 from mmasched.errors import MmaschedError, Unsupported
 from mmasched.problem import Conv2d, Requantize
 
-ALIGNMENTS = (16, 8, 4)  # int8 elements of a vector load; CUTLASS's optimized iterator takes 4 at least
+BITS = (8, 4)
+# Elements of a vector load, 16 bytes at most; CUTLASS's optimized iterator takes 4 bytes at least.
+ALIGNMENTS = {8: (16, 8, 4), 4: (32, 16, 8)}
 CACHE = Path("out/gpu/cutlass")
 REMARK = "one scale for all channels, no bias, no ReLU: less work"
 
@@ -67,11 +70,11 @@ class CutlassPeer(Peer):
             return ""
 
     def unsupported(self, problem: Conv2d) -> str | None:
-        """Symmetric 8-bit problems with channels in whole vectors and the same padding on both sides."""
-        if reason := beyond(problem):
+        """Symmetric 8-bit or 4-bit problems with channels in whole vectors and the same padding on both sides."""
+        if reason := beyond(problem, BITS):
             return reason
         if alignment(problem) is None:
-            return f"its channels are no multiples of {ALIGNMENTS[-1]}"
+            return f"its channels are no multiples of {ALIGNMENTS[problem.input_bits][-1]}"
         top, left, bottom, right = problem.padding
         return None if (top, left) == (bottom, right) else "its padding differs from side to side"
 
@@ -88,19 +91,23 @@ class CutlassPeer(Peer):
     def load(self, problem: Conv2d, operands: Operands, threads: int) -> Prepared:
         """Compile what is not compiled yet, time every tile. Raises Unsupported where none runs."""
         torch = torch_device.torch_with_gpu()
-        plain = self.computed(problem)[0]
+        plain, bits = self.computed(problem)[0], problem.input_bits
         sets = torch_device.operand_sets(torch, plain, self.given(operands))
+        options = {}
+        if bits == 4:
+            sets = [packed(one) for one in sets]
+            options["read"] = partial(torch_device.from_nibbles, torch)
         best, reasons = None, []
         for tile in TILES:
             try:
                 # Its kernels for sm_80 are what runs on later chips too.
                 data, _ = compile_cuda(
-                    source(tile, 8, alignment(problem)), torch_capability(torch), output="shared",
+                    source(tile, bits, alignment(problem)), torch_capability(torch), output="shared",
                     includes=(headers(),), cache=Path(self.cache),
                 )  # fmt: skip
                 convolve = loaded(data)
                 calls = [lambda one=one, f=convolve: call(torch, f, plain, one) for one in sets]
-                prepared = torch_device.prepared(torch, calls, sets[0]["y"], f"tile {tile}")
+                prepared = torch_device.prepared(torch, calls, sets[0]["y"], f"tile {tile}", **options)
                 prepared.run()
                 seconds = trial(prepared)
             except (MmaschedError, RuntimeError) as error:
@@ -115,8 +122,18 @@ class CutlassPeer(Peer):
 
 def alignment(problem: Conv2d) -> int | None:
     """The widest vector that divides both channels."""
-    wide = [a for a in ALIGNMENTS if problem.in_channels % a == 0 and problem.out_channels % max(a, 8) == 0]
+    wide = [
+        a
+        for a in ALIGNMENTS[problem.input_bits]
+        if problem.in_channels % a == 0 and problem.out_channels % max(a, 8) == 0
+    ]
     return wide[0] if wide else None
+
+
+def packed(one: dict[str, Any]) -> dict[str, Any]:
+    """An operand set with its 4-bit tensors as nibbles, along the channels."""
+    tensors = {name: one[name] for name in ("x", "w", "residual", "y") if one[name] is not None}
+    return {**one, **{name: torch_device.nibbles(tensor) for name, tensor in tensors.items()}}
 
 
 def torch_capability(torch: Any) -> int:

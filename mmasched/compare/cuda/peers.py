@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from mmasched.compare.base import Peer
 from mmasched.compare.cuda.cudnn_peer import CudnnPeer
 from mmasched.compare.cuda.cutlass_peer import CutlassPeer
+from mmasched.compare.cuda.metaschedule_peer import MetaSchedulePeer
 from mmasched.compare.cuda.torch_peer import TorchPeer
 from mmasched.compare.cuda.triton_peer import TritonPeer
 from mmasched.errors import BadInput, nearest
 
-_PEERS = {peer.name: peer for peer in (CudnnPeer(), CutlassPeer(), TritonPeer(), TorchPeer())}
+_PEERS = {peer.name: peer for peer in (CudnnPeer(), CutlassPeer(), MetaSchedulePeer(), TritonPeer(), TorchPeer())}
 
 
 def gpu_peer_names() -> list[str]:

@@ -105,18 +105,31 @@ def captured(torch: Any, calls: Sequence[Callable[[], Any]]) -> Callable[[int], 
 
 
 def prepared(
-    torch: Any, calls: Sequence[Callable[[], Any]], output: Any, note: str = "", holds: Any = None
-) -> Prepared:
-    """A Prepared whose first call computes `output` (a tensor of the device) and whose time is the device's."""
+    torch: Any, calls: Sequence[Callable[[], Any]], output: Any, note: str = "", holds: Any = None,
+    read: Callable[[Any], Any] = lambda tensor: tensor,
+) -> Prepared:  # fmt: skip
+    """A Prepared whose first call computes `output` (a tensor of the device; `read` turns it into one of integers) and
+    whose time is the device's."""
 
     def run() -> None:
         output.fill_(85)
         calls[0]()
         torch.cuda.synchronize()
 
-    made = Prepared(run, lambda: output.cpu().numpy(), note=note, holds=holds)
+    made = Prepared(run, lambda: read(output).cpu().numpy(), note=note, holds=holds)
     made.time = captured(torch, calls)  # type: ignore[method-assign]
     return made
+
+
+def nibbles(tensor: Any) -> Any:
+    """int8 tensor [..., C] of 4-bit values, C even, to int8 [..., C / 2]: two values a byte, the first one low."""
+    return ((tensor[..., 0::2] & 15) | (tensor[..., 1::2] << 4)).contiguous()
+
+
+def from_nibbles(torch: Any, tensor: Any) -> Any:
+    """The inverse of `nibbles`, signed."""
+    both = torch.stack([(tensor << 4) >> 4, tensor >> 4], dim=-1)
+    return both.reshape(*tensor.shape[:-1], 2 * tensor.shape[-1])
 
 
 def exact_on_device(torch: Any, problem: Conv2d, one: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from mmasched.compare.cuda.peers import gpu_peer_names, gpu_peers
 from mmasched.compare.cuda.symmetric import symmetric
 from mmasched.errors import BadInput, Missing
 from mmasched.problem import Conv2d, Requantize, random_operands, reference
+from mmasched.problem.packing import pack_bits
 
 SCALES = np.linspace(0.002, 0.01, 24).astype(np.float32)
 PLAIN = Conv2d(2, 7, 6, 16, 24, 3, stride=(2, 1), padding=(1, 0, 2, 1), requantize=Requantize(SCALES))
@@ -33,12 +34,12 @@ def torch(monkeypatch):
 
 
 def test_names() -> None:
-    assert gpu_peer_names() == ["cudnn", "cutlass", "triton", "torch"]
+    assert gpu_peer_names() == ["cudnn", "cutlass", "metaschedule", "triton", "torch"]
     with pytest.raises(BadInput, match="did you mean cudnn"):
         gpu_peers(["cudn"])
 
 
-@pytest.mark.parametrize("name", gpu_peer_names())
+@pytest.mark.parametrize("name", [name for name in gpu_peer_names() if name != "metaschedule"])
 def test_without_torch_each_says_what_to_install(name, monkeypatch) -> None:
     for module in ("torch", "triton", "cudnn"):
         monkeypatch.setitem(sys.modules, module, None)
@@ -47,6 +48,16 @@ def test_without_torch_each_says_what_to_install(name, monkeypatch) -> None:
     (peer,) = gpu_peers([name])
     with pytest.raises(Missing, match="pip install torch"):
         peer.prepare(PROBLEMS[0], random_operands(PROBLEMS[0]), 1)
+
+
+def test_meta_schedule_says_why_it_has_no_time(monkeypatch) -> None:
+    (peer,) = gpu_peers(["metaschedule"])
+    with pytest.raises(
+        Missing, match="fails to compile most of its int8 tensor-core schedules .* timed on a GPU first"
+    ):
+        peer.prepare(PROBLEMS[0], random_operands(PROBLEMS[0]), 1)
+    monkeypatch.setitem(sys.modules, "tvm", None)
+    assert "metaschedule is missing" in peer.unavailable()
 
 
 def test_cutlass_without_headers_or_compiler(monkeypatch) -> None:
@@ -125,6 +136,22 @@ def test_cutlass_computes_less_and_says_so() -> None:
     assert "differs from side to side" in peer.unsupported(PROBLEMS[0])
     assert "channels" in peer.unsupported(PROBLEMS[2]) and peer.unsupported(PROBLEMS[1]) is None
     assert cutlass_peer.parameters(PROBLEMS[1]) == [2, 9, 9, 40, 24, 1, 1, 0, 0, 1, 1, 1, 1, 9, 9]
+
+
+def test_cutlass_takes_nibbles(torch) -> None:
+    (peer,) = gpu_peers(["cutlass"])
+    problem = symmetric(Conv2d(2, 5, 5, 32, 16, 3, padding=1, input_bits=4, weight_bits=4, output_bits=4,
+                               requantize=Requantize(0.01)))  # fmt: skip
+    assert peer.unsupported(problem) is None and cutlass_peer.alignment(problem) == 16
+    mixed = Conv2d(
+        2, 5, 5, 32, 16, 3, weight_bits=4, input_signed=True, output_signed=True, requantize=Requantize(0.01)
+    )
+    assert "8 and 4 bits" in peer.unsupported(mixed)
+    one = torch_device.operand_sets(torch, problem, random_operands(problem, 5))[0]
+    words = pack_bits(one["x"].numpy().view(np.uint8) & 15, 4).view(np.int8)
+    np.testing.assert_array_equal(cutlass_peer.packed(one)["x"].numpy(), words)
+    back = torch_device.from_nibbles(torch, cutlass_peer.packed(one)["x"])
+    np.testing.assert_array_equal(back.numpy(), one["x"].numpy())
 
 
 def test_cutlass_sources_name_their_tile() -> None:
