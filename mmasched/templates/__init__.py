@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +13,11 @@ from mmasched.problem import Conv2d
 from mmasched.space import Config, Space, UnionSpace
 from mmasched.templates.program import Program
 
-__all__ = ["Program", "default_config", "features", "generate", "notes", "space_for"]
+__all__ = ["Program", "default_config", "features", "generate", "notes", "space_for", "starting_configs"]
 
 DEFAULT_SAMPLES = 512
 DEFAULT_STEPS = 16
+HOPELESS = 4.0  # times the best draft: more than drafts err
 
 
 def _family(hardware: Any) -> Any:
@@ -61,25 +63,42 @@ def notes(problem: Conv2d, hardware: Any) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _default(key: str, hardware: Any, threads: int) -> Config:
+def _starts(key: str, hardware: Any, threads: int) -> tuple[Config, ...]:
     problem = Conv2d.from_key(key)
     space = space_for(problem, hardware, threads)
-    cycles = _family(hardware).draft_cycles
+
+    def cycles(config: Config) -> float:
+        return _family(hardware).draft_cycles(problem, config, hardware, threads)
+
+    # Template by template: a small space would hardly be met in a sample of all.
+    found = [_downhill(member, cycles) for member in getattr(space, "members", (space,))]
+    found.sort(key=cycles)
+    return tuple(config for config in found if cycles(config) <= HOPELESS * cycles(found[0]))
+
+
+def _downhill(space: Space, cycles: Callable[[Config], float]) -> Config:
     rng = np.random.default_rng(0)
     candidates = sorted({space.sample(rng) for _ in range(DEFAULT_SAMPLES)}, key=str)
-    best = min(candidates, key=lambda config: cycles(problem, config, hardware, threads))
-    for _ in range(DEFAULT_STEPS):  # downhill, one knob at a time
-        around = [best, *space.neighbours(best)]
-        better = min(around, key=lambda config: cycles(problem, config, hardware, threads))
+    best = min(candidates, key=cycles)
+    for _ in range(DEFAULT_STEPS):  # one knob at a time
+        better = min([best, *space.neighbours(best)], key=cycles)
         if better == best:
             break
         best = better
     return best
 
 
+def starting_configs(problem: Conv2d, hardware: Any, threads: int = 1) -> tuple[Config, ...]:
+    """The config that the draft model likes best among a fixed sample, for every template that has a promising one.
+
+    The most promising comes first.
+    """
+    return _starts(problem.key, hardware, threads)
+
+
 def default_config(problem: Conv2d, hardware: Any, threads: int = 1) -> Config:
-    """The config that the draft model likes best among a fixed sample: what an untuned network runs."""
-    return _default(problem.key, hardware, threads)
+    """The most promising of the starting configs: what an untuned network runs."""
+    return starting_configs(problem, hardware, threads)[0]
 
 
 def generate(problem: Conv2d, config: Config, hardware: Any, threads: int = 1, placement: Any = None) -> Program:

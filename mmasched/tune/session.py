@@ -54,7 +54,7 @@ class Session:
         self.history: list[float | None] = []
         """Best cost after each trial, None while none was correct."""
         self._strategy = self._make_strategy()
-        self._default = subject.default_config()
+        self._default, *self._rivals = subject.starting_configs()
         self._resume()
 
     # What is known
@@ -161,6 +161,9 @@ class Session:
     def _next(self, trials: int) -> list[Config]:
         if self._default not in self._tried and self.space.is_valid(self._default):
             return [self._default]  # Alone, so that the strategy knows it before it proposes.
+        rivals = [config for config in self._rivals if config not in self._tried and self.space.is_valid(config)]
+        if rivals:  # Every template once: a small space would hardly be met among large ones.
+            return rivals[:trials]
         for _ in range(_PROPOSE_ATTEMPTS):
             proposed = self._strategy.propose(trials)
             fresh = [config for config in proposed if config not in self._tried]

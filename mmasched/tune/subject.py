@@ -65,8 +65,8 @@ class Subject:
 
         return notes(self.problem, self.machine.hardware)
 
-    def default_config(self) -> Config:
-        """The schedule that an untuned network gets."""
-        from mmasched.templates import default_config
+    def starting_configs(self) -> tuple[Config, ...]:
+        """The schedule that an untuned network gets, and the like of every other template."""
+        from mmasched.templates import starting_configs
 
-        return default_config(self.problem, self.machine.hardware, self.machine.threads)
+        return starting_configs(self.problem, self.machine.hardware, self.machine.threads)

@@ -10,9 +10,9 @@ from typing import Any
 from mmasched.problem import Conv2d
 from mmasched.space import constraint
 from mmasched.templates.arm import drain
-from mmasched.templates.arm.inline import LoopShape
 from mmasched.templates.arm.isa import Isa
 from mmasched.templates.arm.kernel import COMPILED
+from mmasched.templates.arm.loop_bodies import LoopShape
 from mmasched.templates.arm.schemes import Scheme
 from mmasched.templates.arm.site import Site
 from mmasched.templates.cpu.constraints import SHARED, Values, make_dense_constraints, pixels_within_row

@@ -31,7 +31,8 @@ class Load:
     """What fills an operand: instructions with `{name}` for registers and `{offset}` for the offset.
 
     pointer: the register that they load from. step: bytes by which it is moved right behind them; 0 for loads at an
-    offset from a pointer that moves once a turn. source: the operand that it is copied from instead of memory.
+    offset from a pointer that moves once a turn. source: the operand that it is copied from instead of memory. other: a
+    second operand that the same instruction loads.
     """
 
     name: str
@@ -40,6 +41,12 @@ class Load:
     offset: int = 0
     step: int = 0
     source: str | None = None
+    other: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The operands that it fills."""
+        return (self.name,) if self.other is None else (self.name, self.other)
 
 
 @dataclass(frozen=True)
@@ -132,41 +139,54 @@ class _Placing:
             slot = self.slots[load.name]
             self.uses.setdefault(load.source, []).extend((slot, slot + 1))  # which may be read last in its slot
         others = [load for load in self.body.loads if not load.source]
-        for load in sorted(others, key=lambda load: min(self.uses[load.name])):
+        for load in sorted(others, key=self._first):
             if not self._place(load, ahead):
                 return None
         return Layout(self.body, self.slots, self.registers, self.late)
 
+    def _first(self, load: Load) -> int:
+        return min(min(self.uses[name]) for name in load.names)
+
     def _place(self, load: Load, ahead: int) -> bool:
-        first, last = min(self.uses[load.name]), max(self.uses[load.name])
+        first = self._first(load)
         for crowded in range(4):
             for distance in _distances(ahead, crowded):
                 slot = first - distance
-                register = self._free(load, slot, last, crowded)
-                if register is not None:
-                    self._take(load, slot, last, register)
+                registers = self._free(load, slot, crowded)
+                if registers:
+                    self._take(load, slot, registers)
                     self.late += max(ENOUGH - distance, 0) + self.crowd[slot % self.length] - len(load.texts)
                     return True
         return False
 
-    def _free(self, load: Load, slot: int, last: int, crowded: int) -> int | None:
-        """A register for a load at a slot."""
+    def _free(self, load: Load, slot: int, crowded: int) -> list[int]:
+        """Registers for a load at a slot; none where it cannot stand there."""
         length = self.length
-        if self.crowd[slot % length] > crowded or last - slot > length or slot < -length:
-            return None
+        if self.crowd[slot % length] > crowded or slot < -length:
+            return []
         if load.step and load.pointer in self.ends:
             low, high = self.ends[load.pointer]
             if not high < slot < low + length:
-                return None
-        arc = [i % length for i in range(slot, last)]
-        free = [r for r, taken in enumerate(self.taken) if not any(taken[i] for i in arc)]
-        return _tightest(free, self.taken, slot, length) if free else None
+                return []
+        chosen: list[int] = []
+        for name in load.names:
+            last = max(self.uses[name])
+            arc = [i % length for i in range(slot, last)]
+            free = [
+                r for r, taken in enumerate(self.taken) if r not in chosen and not any(taken[i] for i in arc)
+            ]  # fmt: skip
+            if not free or last - slot > length:
+                return []
+            chosen.append(_tightest(free, self.taken, slot, length))
+        return chosen
 
-    def _take(self, load: Load, slot: int, last: int, register: int) -> None:
-        for i in range(slot, last):
-            self.taken[register][i % self.length] = True
+    def _take(self, load: Load, slot: int, registers: Sequence[int]) -> None:
+        for name, register in zip(load.names, registers, strict=True):
+            for i in range(slot, max(self.uses[name])):
+                self.taken[register][i % self.length] = True
+            self.registers[name] = register
         self.crowd[slot % self.length] += len(load.texts)
-        self.slots[load.name], self.registers[load.name] = slot, register
+        self.slots[load.name] = slot
         if load.step:
             self.ends[load.pointer] = (self.ends.get(load.pointer, (slot,))[0], slot)
 

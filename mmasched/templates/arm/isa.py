@@ -18,13 +18,17 @@ NEON = "llvm.aarch64.neon."
 
 @dataclass(frozen=True)
 class Isa:
-    """128-bit registers, 32 of them, on every core (cpu.isa.VectorIsa)."""
+    """128-bit registers, 32 of them, on every core (cpu.isa.VectorIsa).
+
+    pairs: whether LDP of two registers takes no longer than two LDR.
+    """
 
     lanes: int = 4
     registers: int = 32
     bytes: int = 16
     i32: str = "int32x4"
     f32: str = "float32x4"
+    pairs: bool = True
     signed_unit: ClassVar[int] = 1
 
     def input_shift(self, template: str, low: int, high: int) -> int:

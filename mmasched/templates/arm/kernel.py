@@ -9,8 +9,9 @@ from functools import cached_property
 from tvm import tirx
 
 from mmasched.templates.arm import drain
-from mmasched.templates.arm.inline import LoopShape, inline_loop
+from mmasched.templates.arm.inline import inline_loop
 from mmasched.templates.arm.isa import add_pairs, repeat, whole
+from mmasched.templates.arm.loop_bodies import LoopShape
 from mmasched.templates.arm.schemes import Scheme
 from mmasched.templates.cpu.dense import DensePlan, Tile
 from mmasched.templates.cpu.geometry import IM2COL, Plane
@@ -205,8 +206,8 @@ class ByteKernel(RegisterTileKernel):
         scheme, plan = self.scheme, self.plan
         at_once = self.chain.capacities[0] if self._short_lived else 0
         lanes = str(self.spec.config["load"]) == "lane" and self.unroll * scheme.group == 16
-        registers = self.spec.isa.registers
-        shape = LoopShape(scheme, len(self.wide), plan.vectors, self.unroll, lanes, at_once, registers)
+        isa = self.spec.isa
+        shape = LoopShape(scheme, len(self.wide), plan.vectors, self.unroll, lanes, at_once, isa.registers, isa.pairs)
         loop = inline_loop(shape, turns)
         kept = self.narrow[0] if self.narrow and not self._short_lived else self.wide
         pixels = [tirx.address_of(self.x[source + first * self.scheme.group]) for source in sources]

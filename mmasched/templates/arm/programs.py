@@ -22,10 +22,14 @@ from mmasched.templates.cpu.spec import KernelSpec, Placement
 from mmasched.templates.cpu.stage import build_stage
 from mmasched.templates.program import Program
 
+# Cores on which LDP of vector registers blocks the pipeline for longer than two LDR (LLVM's model of the core).
+SLOW_PAIRS = ("cortex-a55",)
+
 
 def make_spec(problem: Conv2d, config: Config, site: Site, placement: Placement | None = None) -> KernelSpec:
     """What to generate for a config on a chip."""
-    return KernelSpec(problem, config, Isa(), site.threads, placement or Placement())
+    isa = Isa(pairs=site.chip not in SLOW_PAIRS)
+    return KernelSpec(problem, config, isa, site.threads, placement or Placement())
 
 
 def generate_program(spec: KernelSpec) -> Program:

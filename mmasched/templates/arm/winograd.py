@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 
 from tvm import tirx
 
-from mmasched.templates.arm.inline import ElementShape, inline_loop
+from mmasched.templates.arm.inline import inline_loop
 from mmasched.templates.arm.isa import whole
 from mmasched.templates.arm.kernel import INTERLEAVED
+from mmasched.templates.arm.loop_bodies import ElementShape
 from mmasched.templates.arm.winograd_plan import GROUP, WinogradPlan
 from mmasched.templates.arm.winograd_transforms import (
     INPUT_FACTORS,
@@ -194,7 +195,8 @@ class WinogradKernel:
     def _interleaved(self, acc: list[list[tirx.Var]], source: Expr, weights: Expr, first: int, count: int) -> None:
         """`count` groups from group `first` on."""
         plan, channels = self.plan, self.spec.problem.in_channels
-        loop = inline_loop(ElementShape(plan.rows, plan.vectors, plan.bits, self.spec.isa.registers), count)
+        isa = self.spec.isa
+        loop = inline_loop(ElementShape(plan.rows, plan.vectors, plan.bits, isa.registers, isa.pairs), count)
         rows = [tirx.address_of(self.transformed[source + i * channels]) for i in range(plan.rows)]
         w = tirx.address_of(self.w[weights + first * (GROUP * plan.tile_channels)])
         self.e.call(loop.name, loop.code, *(tirx.address_of(r[0]) for registers in acc for r in registers), *rows, w)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmasched.templates.arm.bitserial import SCHEME as BITS
-from mmasched.templates.arm.inline import ElementShape, LoopShape, arrange, inline_loop
+from mmasched.templates.arm.inline import arrange, inline_loop
+from mmasched.templates.arm.loop_bodies import ElementShape, LoopShape
 from mmasched.templates.arm.registry import SCHEMES
 
 ALL = {**SCHEMES, "bitserial": BITS}
@@ -47,7 +48,8 @@ def test_registers_hold_what_is_read(shape) -> None:
         if kind:
             source = loads[what].source
             assert source is None or held[layout.registers[source]] == (source, turn)
-            held[layout.registers[what]] = (what, turn)
+            for name in loads[what].names:
+                held[layout.registers[name]] = (name, turn)
         else:
             for name in body.computes[what].reads:
                 assert held[layout.registers[name]] == (name, turn)

@@ -15,6 +15,10 @@ def default_config(problem, hardware, threads=1):
     return Config("t", DEFAULT)
 
 
+def starting_configs(problem, hardware, threads=1):
+    return (default_config(problem, hardware, threads),)
+
+
 def features(problem, config, hardware, threads=1):
     return [float(config["m"] * config["n"]), float(config["k"])]
 
