@@ -10,10 +10,16 @@ import numpy as np
 
 from mmasched.compare import Agreement, OwnPeer, Peer
 from mmasched.compare.contestant import Contestant
-from mmasched.compare.rotation import rotate
+from mmasched.compare.rotation import SETTLE_SECONDS, rotate
 from mmasched.errors import MmaschedError
 from mmasched.measure.affinity import check_threads, pick_cores
 from mmasched.problem import Conv2d, random_operands, reference
+
+
+# Shorter than what a shared machine's slow spells last (0.1 to 0.3 s), so that a round's bursts fall into the same one.
+BURST_SECONDS = 0.003
+# One thread alone has no pool that spins on after its work.
+ALONE_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ class Contest:
                 absent[name] = str(error)
                 self._end(name)
         try:
-            timings = rotate([contestant for contestant, _, _ in ready.values()], self.rounds)
+            settle = SETTLE_SECONDS if self.threads > 1 else ALONE_SECONDS
+            timings = rotate([contestant for contestant, _, _ in ready.values()], self.rounds, BURST_SECONDS, settle)
         except MmaschedError as error:
             for name in ready:
                 absent[name] = f"the rotation ended: {error}"
