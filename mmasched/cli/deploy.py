@@ -14,6 +14,7 @@ from mmasched.errors import BadInput
 COMPILE_EXAMPLE = options.examples(
     "mmasched compile model.onnx --log model.jsonl -o model.mma --threads 2",
     "mmasched compile model.onnx --target cuda/sm_80 -o gpu_model.mma",
+    "mmasched compile model.onnx --target arm/cortex-a53 --log a53.jsonl -o board.mma",
 )
 RUN_EXAMPLE = options.examples(
     """python -c "import numpy as np; np.savez('x.npz', input=np.zeros((1, 3, 224, 224), 'float32'))\"""",
@@ -57,7 +58,8 @@ def compile_model(
     used = options.log_to_read(log)
     chip = hardware(target)
     on_gpu = chip.target.family == "cuda"
-    count = 1 if on_gpu else check_threads(threads)
+    elsewhere = chip.target.family == "arm"
+    count = 1 if on_gpu else threads or 1 if elsewhere else check_threads(threads)
     native = None if target == "native" else target
     words = {"target": native, "threads": threads, "batch": batch, "log": used or options.DEFAULT_LOG}
     tuning = command_line("tune", model, **words)
@@ -69,6 +71,8 @@ def compile_model(
     if on_gpu:
         what = f"{number_of(len(network.kernels), 'program')} as {'machine code' if network.compiled else 'CUDA C'}"
     print(f"{output}: {model} for {chip.target}, {what}, {size(output.stat().st_size)}, {source}")
+    if elsewhere:
+        print(f"note: it runs on the target; unzip {output} for network.so, network.h and an example in C")
     if on_gpu and not network.compiled:
         print("note: there is no nvcc here, so the first run compiles: it needs one (pip install 'mmasched[cuda]')")
     if network.untuned:

@@ -39,15 +39,20 @@ LIBRARY, BLOB, MANIFEST, ARRAYS = "network.so", "weights.npy", "manifest.json", 
 def save(network: CompiledNetwork, path: str | Path) -> None:
     """Write the artifact. Raises BadInput for a path that cannot be written, Missing without a linker."""
     path = Path(path)
+    write(network.layout, network.blob, {LIBRARY: network.library or _linked(network, path)}, path)
+
+
+def write(layout: Layout, blob: np.ndarray, files: dict[str, bytes], path: Path) -> None:
+    """Write an artifact with the library and other files as they are. Raises BadInput where `path` can't be written."""
     arrays: dict[str, np.ndarray] = {}
-    manifest = {"schema": CPU_SCHEMA, **_layout_to_json(network.layout, arrays)}
-    library = network.library or _linked(network, path)
+    manifest = {"schema": CPU_SCHEMA, **_layout_to_json(layout, arrays)}
     # Written beside the goal and moved there, so that a crash leaves no half artifact.
     partial = path.with_name(path.name + ".partial")
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(LIBRARY, library)
-            archive.writestr(BLOB, npy(network.blob))
+            for name, content in files.items():
+                archive.writestr(name, content)
+            archive.writestr(BLOB, npy(blob))
             archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
             archive.writestr(ARRAYS, npz(arrays))
         partial.replace(path)

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tvm
 
 from mmasched.build import compile_module
 from mmasched.build.candidate import prepare_machine
+from mmasched.build.toolchain import cross_tool
 from mmasched.deploy.compiled import CompiledNetwork, Layout, Port, Stretch
 from mmasched.deploy.glue import HANDLERS
 from mmasched.deploy.module import Offsets, build_module, io_names
@@ -17,7 +19,7 @@ from mmasched.deploy.records import records_for
 from mmasched.deploy.schedules import Schedules
 from mmasched.deploy.steps import HostStep, KernelStep
 from mmasched.deploy.storage import ALIGNMENT, Lifetime, assign_offsets
-from mmasched.errors import Unsupported
+from mmasched.errors import BadInput
 from mmasched.hardware import Hardware, Target, hardware
 from mmasched.measure.affinity import check_threads
 from mmasched.network import load_graph
@@ -26,37 +28,58 @@ from mmasched.network.graph import Graph
 from mmasched.templates.cpu.spec import round_up
 
 if TYPE_CHECKING:
+    from mmasched.deploy.arm.compile import CompiledArmNetwork
     from mmasched.deploy.cuda.compiled import CompiledCudaNetwork
 
 
 def compile(
     model: str | Path | Graph, target: str | Target = "native", log: Any = None, threads: int | None = None
-) -> CompiledNetwork | CompiledCudaNetwork:
+) -> CompiledNetwork | CompiledArmNetwork | CompiledCudaNetwork:
     """Build a quantized network with the best recorded schedule of each convolution.
 
     model: an ONNX file (QDQ or QOperator) or a Graph. log: a log, a path or several of them; the records that ship with
     the project are used besides. threads: cores to run on, those of this process by default; records of another number
-    do not count. For CUDA targets the result is a CompiledCudaNetwork, and threads is 1. Raises BadInput, Missing or
-    Unsupported in one sentence for a model that cannot be compiled.
+    do not count. For CUDA targets the result is a CompiledCudaNetwork, and threads is 1; for
+    Arm targets a CompiledArmNetwork, which can only be saved, and threads is 1 unless given. Raises BadInput, Missing
+    or Unsupported in one sentence for a model that cannot be compiled.
     """
     chip = hardware(Target.parse(str(target)) if not isinstance(target, Target) else target)
-    if chip.target.family not in ("x86", "cuda"):
-        raise Unsupported(
-            f"networks are compiled for x86 and CUDA targets so far, not for {chip.target}: use native, x86/* or cuda/*"
-        )
     graph = fuse(model if isinstance(model, Graph) else load_graph(model))
     if chip.target.family == "cuda":
         from mmasched.deploy.cuda.compile import compile_cuda
 
         return compile_cuda(graph, chip, records_for(log), threads)
-    count = check_threads(threads)
+    elsewhere = chip.target.family == "arm"
+    count = _threads_there(threads, chip) if elsewhere else check_threads(threads)
     schedules = Schedules(records_for(log), chip, count)
     plan = Planner(graph, schedules, HANDLERS).run()
-    return assemble(plan, chip, count, tuple(schedules.untuned.values()))
+    untuned = tuple(schedules.untuned.values())
+    if not elsewhere:
+        return assemble(plan, chip, count, untuned)
+    from mmasched.deploy.arm.compile import CompiledArmNetwork
+
+    cross_tool(chip.target.family, "gcc")
+    return CompiledArmNetwork(*laid_out(plan, chip, count, untuned))
+
+
+def _threads_there(threads: int | None, chip: Hardware) -> int:
+    """Threads on another machine: one unless told otherwise."""
+    if threads is not None and not 1 <= threads <= chip.cores:
+        raise BadInput(f"threads must be 1 to {chip.cores}, the cores of {chip.name}, not {threads!r}")
+    return threads or 1
 
 
 def assemble(plan: Plan, chip: Hardware, threads: int, untuned: tuple[Any, ...]) -> CompiledNetwork:
     """Lay memory out, build the module and load it."""
+    layout, library, blob = laid_out(plan, chip, threads, untuned)
+    prepare_machine(chip, threads)
+    return CompiledNetwork(layout, library, blob)
+
+
+def laid_out(
+    plan: Plan, chip: Hardware, threads: int, untuned: tuple[Any, ...]
+) -> tuple[Layout, tvm.runtime.Module, np.ndarray]:
+    """Lay memory out and build the module: layout, code, packed weights."""
     segments, sequence = _segments(plan)
     offsets, arena_bytes = _arena(plan)
     blob_offsets, blob = _blob(plan)
@@ -68,7 +91,6 @@ def assemble(plan: Plan, chip: Hardware, threads: int, untuned: tuple[Any, ...])
     )
     module = build_module(segments, Offsets(offsets, blob_offsets), max(arena_bytes, 1), len(blob), threads)
     library = compile_module(module, chip)
-    prepare_machine(chip, threads)
     names = set(plan.places)
     layout = Layout(
         name=graph.name, target=str(chip.target), chip=chip.chip, threads=threads,
@@ -79,7 +101,7 @@ def assemble(plan: Plan, chip: Hardware, threads: int, untuned: tuple[Any, ...])
         constants=graph.constants, untuned=untuned,
         labels=tuple(f"{s.node}: {s.label}" for s in plan.steps),
     )  # fmt: skip
-    return CompiledNetwork(layout, library, blob)
+    return layout, library, blob
 
 
 def _segments(plan: Plan) -> tuple[dict[str, list[KernelStep]], list[Stretch | HostStep]]:

@@ -13,6 +13,7 @@ from mmasched.deploy.planner import Planner
 from mmasched.deploy.steps import KernelStep, Memory
 from mmasched.deploy.storage import Place
 from mmasched.network import graph as g
+from mmasched.templates.arm.isa import Isa as ArmIsa
 from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.x86 import glue as k
 from mmasched.templates.x86.isa import Isa
@@ -27,7 +28,9 @@ def logical(place: Place) -> k.Shape:
     return n, c, h, w
 
 
-def _isa(planner: Planner) -> Isa:
+def _isa(planner: Planner) -> Isa | ArmIsa:
+    if planner.hardware.target.family == "arm":
+        return ArmIsa()
     site = Site.of(planner.hardware, planner.threads)
     return Isa(site.lanes, site.registers, "vpdpbusd" if site.has_vnni else "vpmaddwd")
 

@@ -163,7 +163,7 @@ def _winograd(spec: KernelSpec, site: Site) -> Draft:
     spilled = max(registers - site.registers + 1, 0) * 2.0
     step = step_cycles(spec.config, accumulators, weights + rows / 8, spilled)
     register_tiles = plan.blocks * plan.row_groups * plan.channel_tiles * positions
-    multiplied = register_tiles * (8 * plan.groups * step + 2 * accumulators + 20.0 * plan.splits)
+    multiplied = register_tiles * (8 * plan.groups * step + (2 * accumulators + 4 * rows + 40.0) * plan.splits)
     # Instructions of the transformations of 8 channels and of a register (counted in their listings).
     inputs = tiles * plan.groups * {2: 90.0, 4: 390.0}[form.m]
     outputs = (

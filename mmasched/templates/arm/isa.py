@@ -6,12 +6,13 @@ SQXTN, SQXTUN, FCVTNS). TIR has no widening instructions: the code generator rec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tvm import tirx
 
-from mmasched.templates.emitter import Expr, intrinsic, reinterpret, shuffle, splat
+from mmasched.templates.emitter import Expr, const, intrinsic, reinterpret, shuffle, splat
 
 NEON = "llvm.aarch64.neon."
 
@@ -44,6 +45,22 @@ class Isa:
         """Bytes 4 * part ... 4 * part + 3 as int32."""
         four = shuffle([value], range(4 * part, 4 * part + 4))
         return tirx.Cast(self.i32, reinterpret("int8x4", four) if signed else four)
+
+    def split_unsigned(self, u8: Expr) -> tuple[Expr, Expr]:
+        """The even and the odd bytes of a register, zero-extended to int16."""
+        words = reinterpret("uint16x8", u8)
+        low = words & splat(const(255, "uint16"), 8)
+        return reinterpret("int16x8", low), reinterpret("int16x8", words >> splat(const(8, "uint16"), 8))
+
+    def table(self, rows: Sequence[Expr], index: Expr) -> Expr:
+        """Entries of a table of 16 registers of int8 at 16 indices (TBL, which yields 0 beyond its 64 entries)."""
+        found = None
+        for quarter in range(4):
+            at = index - splat(const(64 * quarter, "uint8"), 16) if quarter else index
+            four = rows[4 * quarter : 4 * quarter + 4]
+            part = intrinsic("int8x16", NEON + "tbl4.v16i8", *four, reinterpret("int8x16", at))
+            found = part if found is None else found | part
+        return found
 
     def to_float(self, value: Expr) -> Expr:
         """int32 to float32, rounded to nearest even (SCVTF)."""

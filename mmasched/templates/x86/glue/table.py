@@ -32,17 +32,22 @@ class Table:
 
     def __init__(self, kernel: Kernel, name: str, byte_permute: bool):
         self.kernel, self.memory = kernel, kernel.buffers[name]
+        self.rows = hasattr(kernel.isa, "table")  # Arm's registers together are the table
         self.byte_permute = byte_permute and kernel.isa.wide
 
     def widths(self) -> list[int]:
         """Vectors of bytes that `apply` takes."""
-        return [self.kernel.isa.bytes, 16, 1]
+        return sorted({self.kernel.isa.bytes, 16, 1}, reverse=True)
 
     def apply(self, value: Expr) -> Expr:
         """The entries at a vector of indices."""
         size = lanes_of(value)
         if size == 1:
             return load(self.memory, tirx.Cast("int32", value), "uint8")
+        if self.rows:
+            rows = [load(self.memory, 16 * i, "uint8x16") for i in range(16)]
+            found = self.kernel.isa.table([reinterpret("int8x16", row) for row in rows], value)
+            return reinterpret("uint8x16", found)
         return self._permute(value) if size == 64 and self.byte_permute else self._shuffle(value, size)
 
     def _permute(self, value: Expr) -> Expr:
