@@ -15,7 +15,6 @@ from mmasched.errors import MmaschedError
 from mmasched.measure.affinity import check_threads, pick_cores
 from mmasched.problem import Conv2d, random_operands, reference
 
-
 # Shorter than what a shared machine's slow spells last (0.1 to 0.3 s), so that a round's bursts fall into the same one.
 BURST_SECONDS = 0.003
 # One thread alone has no pool that spins on after its work.
