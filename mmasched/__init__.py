@@ -31,6 +31,7 @@ _ROOM_OF = {
     "compile": "deploy",
     "load": "deploy",
     "CompiledNetwork": "deploy",
+    "costs": "costs",
     "MmaschedError": "errors",
     "BadInput": "errors",
     "Unsupported": "errors",

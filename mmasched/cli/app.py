@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mmasched.cli import compare, deploy, doctor, logs, networks, space, tune, verify
+from mmasched.cli import compare, costs, deploy, doctor, logs, networks, space, tune, verify
 from mmasched.cli.options import examples
 from mmasched.errors import MmaschedError
 
@@ -51,7 +51,7 @@ def _root(
         print(context.get_help())
 
 
-for room in (tune, deploy, compare, verify, logs, networks, space, doctor):
+for room in (tune, deploy, compare, verify, logs, networks, costs, space, doctor):
     room.register(app)
 
 

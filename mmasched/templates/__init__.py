@@ -13,7 +13,9 @@ from mmasched.problem import Conv2d
 from mmasched.space import Config, Space, UnionSpace
 from mmasched.templates.program import Program
 
-__all__ = ["Program", "default_config", "features", "generate", "notes", "space_for", "starting_configs"]
+__all__ = [
+    "Program", "default_config", "draft_cycles", "features", "generate", "notes", "space_for", "starting_configs",
+]  # fmt: skip
 
 DEFAULT_SAMPLES = 512
 DEFAULT_STEPS = 16
@@ -63,22 +65,22 @@ def notes(problem: Conv2d, hardware: Any) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _starts(key: str, hardware: Any, threads: int) -> tuple[Config, ...]:
+def _starts(key: str, hardware: Any, threads: int, samples: int) -> tuple[Config, ...]:
     problem = Conv2d.from_key(key)
     space = space_for(problem, hardware, threads)
 
     def cycles(config: Config) -> float:
-        return _family(hardware).draft_cycles(problem, config, hardware, threads)
+        return draft_cycles(problem, config, hardware, threads)
 
     # Template by template: a small space would hardly be met in a sample of all.
-    found = [_downhill(member, cycles) for member in getattr(space, "members", (space,))]
+    found = [_downhill(member, cycles, samples) for member in getattr(space, "members", (space,))]
     found.sort(key=cycles)
     return tuple(config for config in found if cycles(config) <= HOPELESS * cycles(found[0]))
 
 
-def _downhill(space: Space, cycles: Callable[[Config], float]) -> Config:
+def _downhill(space: Space, cycles: Callable[[Config], float], samples: int) -> Config:
     rng = np.random.default_rng(0)
-    candidates = sorted({space.sample(rng) for _ in range(DEFAULT_SAMPLES)}, key=str)
+    candidates = sorted({space.sample(rng) for _ in range(samples)}, key=str)
     best = min(candidates, key=cycles)
     for _ in range(DEFAULT_STEPS):  # one knob at a time
         better = min([best, *space.neighbours(best)], key=cycles)
@@ -88,12 +90,19 @@ def _downhill(space: Space, cycles: Callable[[Config], float]) -> Config:
     return best
 
 
-def starting_configs(problem: Conv2d, hardware: Any, threads: int = 1) -> tuple[Config, ...]:
+def draft_cycles(problem: Conv2d, config: Config, hardware: Any, threads: int = 1) -> float:
+    """What a config takes by the templates' formulas, in cycles: good for ranking, not for more."""
+    return _family(hardware).draft_cycles(problem, config, hardware, threads)
+
+
+def starting_configs(
+    problem: Conv2d, hardware: Any, threads: int = 1, samples: int = DEFAULT_SAMPLES
+) -> tuple[Config, ...]:
     """The config that the draft model likes best among a fixed sample, for every template that has a promising one.
 
     The most promising comes first.
     """
-    return _starts(problem.key, hardware, threads)
+    return _starts(problem.key, hardware, threads, samples)
 
 
 def default_config(problem: Conv2d, hardware: Any, threads: int = 1) -> Config:
