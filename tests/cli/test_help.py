@@ -18,7 +18,7 @@ COMMANDS = [
 
 
 def test_the_commands_are_those_of_the_contract():
-    expected = {"tune", "compile", "run", "bench", "compare", "verify", "log", "networks", "space", "doctor"}
+    expected = {"tune", "compile", "run", "bench", "compare", "verify", "log", "networks", "space", "doctor", "costs"}
     assert set(ROOT.commands) == expected
     assert set(ROOT.commands["log"].commands) == {"show", "best", "validate", "merge", "export"}
 
