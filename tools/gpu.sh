@@ -10,6 +10,7 @@
 #   first      cuDNN's plans for a handful of shapes at batch 16: where its int8 stands
 #   peaks      copy bandwidth and the rates of matrix instructions
 #   fragments  single instructions on random operands, for the emulator
+#   replay     the same in the emulator on this host's cores: what differs
 #   verify     one schedule, under emulation on this host's cores
 #   versus     mmasched against cuDNN on the handful of shapes
 #   cudnn      every plan of cuDNN for ResNet-50 at batch 16, 128 and 1
@@ -36,7 +37,7 @@ while [ $# -gt 0 ]; do
 done
 case "$seconds" in '' | *[!0-9]*) echo "error: --seconds is $seconds: give a whole number" >&2; exit 2 ;; esac
 
-all=(about first peaks fragments verify versus cudnn tune-16 tune-128 tune-1 tune4-16 tune4-128 tune4-1
+all=(about first peaks fragments replay verify versus cudnn tune-16 tune-128 tune-1 tune4-16 tune4-128 tune4-1
   compare-16 compare-128 compare-1 table-0 table-1 table-2 table-3 collect)
 [ ${#steps[@]} -gt 0 ] || steps=("${all[@]}")
 for step in "${steps[@]}"; do
@@ -70,7 +71,7 @@ mmasched() { run "$python" -m mmasched "$@"; }
 log="$state/tune.jsonl"
 jobs=$(nproc)
 few=h56w56/i64o64/k3/p1,h28w28/i512o128/k1,h14w14/i256o256/k3/p1,h7w7/i512o2048/k1
-peers=cudnn,cutlass,triton,torch
+peers=cudnn,cutlass,metaschedule,triton,torch
 
 step_about() {
   run nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.max.sm,clocks.mem,power.draw,power.limit \
@@ -82,6 +83,7 @@ step_peaks() { run "$python" tools/gpu_peaks.py --out "$state/peaks.jsonl" --cub
   --limit-seconds "$(($(left) - 30))"; }
 step_fragments() { run "$python" tools/gpu_fragments.py --cubins "$state/cubins" --jobs "$jobs" \
   --out "$state/fragments-${chip#cuda/}.npz"; }
+step_replay() { run "$python" tools/gpu_replay.py "$state/fragments-${chip#cuda/}.npz"; }
 step_verify() { mmasched verify h14w14/i64o64/k3/p1 --target "$chip"; }
 step_versus() {
   local problem
