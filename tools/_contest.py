@@ -10,15 +10,15 @@ import numpy as np
 
 from mmasched.compare import Agreement, OwnPeer, Peer
 from mmasched.compare.contestant import Contestant
-from mmasched.compare.rotation import SETTLE_SECONDS, rotate
+from mmasched.compare.rotation import rotate
 from mmasched.errors import MmaschedError
 from mmasched.measure.affinity import check_threads, pick_cores
 from mmasched.problem import Conv2d, random_operands, reference
 
-# Shorter than what a shared machine's slow spells last (0.1 to 0.3 s), so that a round's bursts fall into the same one.
-BURST_SECONDS = 0.003
-# One thread alone has no pool that spins on after its work.
-ALONE_SECONDS = 0.002
+# On one core shorter than what a shared machine's slow spells last (0.1 to 0.3 s), so that a round's bursts fall into the
+# same one, and without a pause, since one thread has no pool that spins on. Pools of several threads need the pause, and
+# after it a longer burst: waking a sleeping virtual core can take milliseconds.
+BURST_SECONDS, SETTLE_SECONDS_ALONE = 0.003, 0.002
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,10 @@ class Contest:
                 absent[name] = str(error)
                 self._end(name)
         try:
-            settle = SETTLE_SECONDS if self.threads > 1 else ALONE_SECONDS
-            timings = rotate([contestant for contestant, _, _ in ready.values()], self.rounds, BURST_SECONDS, settle)
+            lengths = (
+                {} if self.threads > 1 else {"burst_seconds": BURST_SECONDS, "settle_seconds": SETTLE_SECONDS_ALONE}
+            )
+            timings = rotate([contestant for contestant, _, _ in ready.values()], self.rounds, **lengths)
         except MmaschedError as error:
             for name in ready:
                 absent[name] = f"the rotation ended: {error}"

@@ -51,7 +51,7 @@ def main() -> int:
     made.add_argument("--log", action="append", metavar="FILE", help="log with schedules (may be repeated)")
     made.add_argument("--peers", type=_bench.names, help=f"some of {','.join(peer_names())} (default: all)")
     made.add_argument("--python", metavar="FILE", help="interpreter that has the peers (default: this one)")
-    made.add_argument("--rounds", type=int, default=101, help="bursts of 3 ms each (default: 101)")
+    made.add_argument("--rounds", type=int, default=101, help="bursts of each library (default: 101)")
     return _bench.run(made, bench)
 
 

@@ -55,7 +55,7 @@ def main() -> int:
     made.add_argument("--targets", type=_bench.names, metavar="NAME,...",
                       help=f"of mmasched (default: {PEER_TARGET},native)")  # fmt: skip
     made.add_argument("--timeout", type=float, default=1800.0, metavar="S", help="of one tuning (default: 1800 s)")
-    made.add_argument("--rounds", type=int, default=101, help="bursts of 3 ms each (default: 101)")
+    made.add_argument("--rounds", type=int, default=101, help="bursts of each library (default: 101)")
     made.add_argument("--seed", type=int, default=0, help="of every search (default: 0)")
     return _bench.run(made, bench)
 

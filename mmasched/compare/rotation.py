@@ -50,7 +50,7 @@ def rotate(
 ) -> list[Timing]:
     """Time every contestant once per round, in an order that shifts by one each round; only one is ever active.
 
-    A burst repeats the call for about `burst_seconds`, after a tenth as many calls that warm caches and clocks up.
+    A burst repeats the call for about `burst_seconds`, after a third as many calls that warm caches and clocks up.
     Raises ValueError for fewer than one round.
     """
     if rounds < 1:
@@ -64,7 +64,7 @@ def rotate(
 def _turn(contestant: Timed, settle_seconds: float) -> TimeOnce:
     def time_once(calls: int) -> float:
         time.sleep(settle_seconds)
-        contestant.time(1 + calls // 10)
+        contestant.time(1 + calls // 3)
         return contestant.time(calls)
 
     return time_once
