@@ -15,9 +15,9 @@ from mmasched.errors import MmaschedError
 from mmasched.measure.affinity import check_threads, pick_cores
 from mmasched.problem import Conv2d, random_operands, reference
 
-# On one core shorter than what a shared machine's slow spells last (0.1 to 0.3 s), so that a round's bursts fall into the
-# same one, and without a pause, since one thread has no pool that spins on. Pools of several threads need the pause, and
-# after it a longer burst: waking a sleeping virtual core can take milliseconds.
+# On one core a burst is shorter than the slow spells of a shared machine (0.1 to 0.3 s), so that a round's bursts fall
+# into the same one; one thread has no pool that spins on and has to be waited for. Pools of several threads keep the
+# pause and the longer burst of `rotate`: waking a sleeping virtual core can take milliseconds.
 BURST_SECONDS, SETTLE_SECONDS_ALONE = 0.003, 0.002
 
 
