@@ -62,7 +62,8 @@ def test_signed_outputs_after_relu_are_exact(tier: str, clamp: tuple[int, int] |
     needs(tier)
     extra = {"residual_scale": 0.7, "residual_zero_point": -77} if residual else {}
     requantize = Requantize(3e-4, -128, clamp, **extra)
-    problem = Conv2d(1, 5, 7, 24, 40, 1, input_signed=True, output_signed=True, requantize=requantize, residual=residual)
+    signs = {"input_signed": True, "output_signed": True}
+    problem = Conv2d(1, 5, 7, 24, 40, 1, **signs, requantize=requantize, residual=residual)
     for seed, space in enumerate(spaces(problem, hardware(tier), 1)):
         config = space.sample(np.random.default_rng(seed))
         for operands in (random_operands(problem, seed), *worst_case_operands(problem)):
