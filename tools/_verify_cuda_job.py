@@ -23,7 +23,8 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     job: problem, config, hardware, compiler (Toolkit, None to build no machine code), seed, macs (multiply-accumulates
     of instructions beyond which a smaller problem with the same code paths is emulated). The result has status and
     detail as outcomes have them; code, a digest of the CUDA source; emulated, "as given" or the smaller problem's key;
-    resources, the compiler's report; and seconds of processor time, of child processes too: lower, compile, shrink, verify.
+    resources, the compiler's report; and seconds of processor time, of child processes too: lower, compile, report,
+    shrink, verify.
     """
     from mmasched.build import BuildError
     from mmasched.build.cuda import cuda_source
