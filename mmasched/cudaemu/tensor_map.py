@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from mmasched.errors import BadInput
 
 _SWIZZLES = {"none": 0, "32B": 1, "64B": 2, "128B": 3}
+# Least and greatest corner of an im2col map by its rank (CUDA driver API, cuTensorMapEncodeIm2col).
+_CORNERS = {3: (-(1 << 15), (1 << 15) - 1), 4: (-(1 << 7), (1 << 7) - 1), 5: (-(1 << 4), (1 << 4) - 1)}
 _SPANS = {"none": 256 * 16, "32B": 32, "64B": 64, "128B": 128}
 
 
@@ -48,6 +50,12 @@ class TensorMap:
             "an element stride is not 1 to 8": any(not 1 <= step <= 8 for step in self.element_strides),
             "swizzle is not one of none, 32B, 64B, 128B": self.swizzle not in _SWIZZLES,
             "the corners do not fit the rank": im2col and not len(self.lower) == len(self.upper) == rank - 2,
+            "a corner is out of the range of its rank": im2col
+            and not all(
+                least <= corner <= greatest
+                for least, greatest in [_CORNERS.get(rank, (0, 0))]
+                for corner in (*self.lower, *self.upper)
+            ),
             "channels are not 1 to 256": im2col and not 1 <= self.channels <= 256,
             "pixels are not 1 to 1024": im2col and not 1 <= self.pixels <= 1024,
             "the inner dimension of the box is no multiple of 16 bytes": inner % 16 != 0,

@@ -206,6 +206,7 @@ HOPPER = (
         "          tvm_builtin_ptx_wait(empty + (stage * 8), (uint)(((k / STAGES) & 1) ^ 1));\n",
         "",
     ),
+    Mutation("waits try once", "Uninitialised", "@P1 bra DONE;\\nbra LAB_WAIT;\\nDONE:", "DONE:"),
     Mutation("one arrival too few is waited for", "Race", "empty + (s * 8), 4u)", "empty + (s * 8), 3u)"),
     Mutation("one arrival too many is waited for", "Deadlock", "empty + (s * 8), 4u)", "empty + (s * 8), 5u)"),
     Mutation(

@@ -48,6 +48,7 @@ struct Lane {
   const char* waiting_for = "";
   bool (*condition)(Lane&) = nullptr;     // of Wait::condition: may the lane go on?
   bool polling = false;                   // it goes on even if not, when nothing else can
+  uint64_t refused = 0;                   // the mbarrier and its phase that a try_wait last gave up on
   uint64_t condition_argument[2] = {};
   VectorClock* clock = nullptr;           // the warp's, or own when it knows something that the warp does not
   VectorClock own;

@@ -17,6 +17,7 @@ struct MBarrier {
 std::map<uint32_t, MBarrier> objects;
 
 constexpr uint32_t kMostArrivals = (1u << 20) - 1;  // PTX ISA, mbarrier.init
+constexpr int64_t kMostBytes = (1 << 20) - 1;       // PTX ISA, "Contents of the mbarrier object": the range of tx-count
 
 MBarrier& find(uint32_t address, const char* what) {
   aligned(address, 8, what);
@@ -32,6 +33,8 @@ MBarrier& find(uint32_t address, const char* what) {
 }
 
 void advance(MBarrier& object) {
+  if (object.bytes > kMostBytes || object.bytes < -kMostBytes)
+    fail("BadOperand", "an mbarrier that expects %lld bytes; it counts to 2^20 - 1", (long long)object.bytes);
   if (object.pending || object.bytes) return;
   object.phase++;
   object.pending = object.expected;
@@ -125,13 +128,19 @@ void emu_mbarrier_bytes(uint32_t address, uint32_t bytes, unsigned completes) {
   advance(object);
 }
 
-// wanted: a parity, or a state that arrive returned. A blocking wait returns only when the phase is over.
+// wanted: a parity, or a state that arrive returned. try_wait ("blocking") may give up after a time, so that it has to stand in a
+// loop: with late delivery each thread's first one for a phase that is not over does, and the next one waits.
 uint32_t emu_mbarrier_wait(uint32_t address, uint64_t wanted, unsigned blocking, unsigned acquires) {
   MBarrier& object = find(address, "a wait");
   if (!(wanted >> 32) && wanted > 1) fail("BadOperand", "an mbarrier is waited for with parity %llu", (unsigned long long)wanted);
   Lane& lane = *machine.current;
   lane.condition_argument[0] = address;
   lane.condition_argument[1] = wanted;
+  uint64_t asked = uint64_t(address) << 32 | (object.phase + 1);
+  if (blocking && !machine.options.early && !complete(lane) && lane.refused != asked) {
+    lane.refused = asked;
+    return 0;
+  }
   if (blocking) wait_until(complete, address, wanted, "mbarrier.try_wait");
   else if (!complete(lane)) poll(complete, address, wanted, "mbarrier.test_wait");
   if (!complete(lane)) return 0;

@@ -260,6 +260,7 @@ void run_block(void (*entry)(void**), void** arguments) {
       lane.index = i;
       lane.thread = w * kLanes + i;
       lane.wait = Wait::none;
+      lane.refused = 0;
       lane.copies.clear();
       lane.groups.clear();
       lane.open = 0;
