@@ -20,6 +20,7 @@ MAX_THREADS = 512
 MAX_INSTRUCTIONS = 1024  # multiplications of an unrolled slice: beyond, the code leaves the instruction cache
 MAX_COPIES = 16  # of the input by a thread for one slice: each keeps its place in registers
 MAX_UNROLLED_COPIES = 64  # of them in the code: in front of the loop and in every copy of its body
+COPY_REGISTERS = 2  # of each: where it reads, and whether that is inside the input
 MAX_BYTES = 1 << 31  # of any tensor: offsets are 32-bit
 
 
@@ -213,20 +214,27 @@ def _instructions(problem: Conv2d, values: Values, hardware: Any) -> int:
 
 @constraint("unroll", "stages", "precision", "warp_m", "warp_n", "block_k", "load_bytes")
 def unroll_possible(problem: Conv2d, values: Values, hardware: Any) -> bool:
-    """One copy of the loop's body per stage, where there are several and the code stays small."""
+    """One copy of the loop's body per stage, where there are several and the code stays small.
+
+    Not for bit planes: ptxas overlaps the counting of all copies, runs out of registers and spills.
+    """
     if values["unroll"] == "no":
         return True
+    if PRECISIONS[values["precision"]].planes:
+        return False
     several = values["stages"] > 1 and hardware.gpu.compute_capability >= 80
     return several and values["stages"] * _instructions(problem, values, hardware) <= MAX_INSTRUCTIONS
 
 
-@constraint("input_load", "tile_width", "warps_m", "warp_m", "warps_n", "precision", "block_k", "load_bytes", "stages",
-            "unroll")  # fmt: skip
+@constraint("input_load", "tile_width", "warps_m", "warp_m", "warps_n", "warp_n", "precision", "block_k", "load_bytes",
+            "stages", "unroll")  # fmt: skip
 def copies_fit(problem: Conv2d, values: Values, hardware: Any) -> bool:
     """A thread's copies of the input fit its registers, and all unrolled ones the instruction cache."""
     copies = plan_of(problem, values, hardware).input_copies
     bodies = values["stages"] - 1 + (values["stages"] if values["unroll"] == "stages" else 1)
-    return copies <= MAX_COPIES and copies * bodies <= MAX_UNROLLED_COPIES
+    gpu, threads = hardware.gpu, 32 * values["warps_m"] * values["warps_n"]
+    room = min(gpu.registers_per_thread, gpu.registers_per_multiprocessor // threads) - registers(problem, values)
+    return copies <= min(MAX_COPIES, room // COPY_REGISTERS) and copies * bodies <= MAX_UNROLLED_COPIES
 
 
 @constraint("warps_m", "warp_m", "warps_n", "warp_n", "precision", "block_k", "load_bytes", "stages", "shared_layout",

@@ -19,6 +19,8 @@ def registers(problem: Conv2d, values: Mapping[str, Any]) -> int:
     m, n = values["warp_m"] // 16, values["warp_n"] // 8
     precision = PRECISIONS[values["precision"]]
     accumulators = 4 * m * n * (2 if problem.scale_block else 1)
+    if precision.planes:
+        accumulators += accumulators // 2 + 16  # counts of bits on their way into the accumulators
     fragments = 4 * m * (2 if precision.unpacks_a else 1) + 2 * n
     return accumulators + fragments + BASE_REGISTERS
 
