@@ -96,13 +96,13 @@ def draft_cycles(problem: Conv2d, config: Config, hardware: Any, threads: int = 
 
 
 def starting_configs(
-    problem: Conv2d, hardware: Any, threads: int = 1, samples: int = DEFAULT_SAMPLES
+    problem: Conv2d, hardware: Any, threads: int = 1, samples: int | None = None
 ) -> tuple[Config, ...]:
     """The config that the draft model likes best among a fixed sample, for every template that has a promising one.
 
-    The most promising comes first.
+    The most promising comes first. samples: how many configs of each template (default: DEFAULT_SAMPLES).
     """
-    return _starts(problem.key, hardware, threads, samples)
+    return _starts(problem.key, hardware, threads, samples or DEFAULT_SAMPLES)
 
 
 def default_config(problem: Conv2d, hardware: Any, threads: int = 1) -> Config:

@@ -20,11 +20,11 @@ def naive(monkeypatch):
     monkeypatch.syspath_prepend(str(FAKES))
     family = importlib.import_module("naive_arm").NaiveFamily()
     templates._space.cache_clear()
-    templates._default.cache_clear()
+    templates._starts.cache_clear()
     monkeypatch.setattr(templates, "_family", lambda hardware: family)
     yield family
     templates._space.cache_clear()
-    templates._default.cache_clear()
+    templates._starts.cache_clear()
 
 
 def require(*looks):

@@ -30,12 +30,12 @@ def no_shipped_records(monkeypatch):
 def quick_drafts(monkeypatch):
     """Default schedules from fewer samples: any will do."""
     templates, schedules = (importlib.import_module(f"mmasched.{n}") for n in ("templates", "deploy.cuda.schedules"))
-    for kept in (templates._default, schedules._drafted):
+    for kept in (templates._starts, schedules._drafted):
         kept.cache_clear()
     monkeypatch.setattr(templates, "DEFAULT_SAMPLES", 16)
     monkeypatch.setattr(templates, "DEFAULT_STEPS", 2)
     yield
-    for kept in (templates._default, schedules._drafted):
+    for kept in (templates._starts, schedules._drafted):
         kept.cache_clear()
 
 

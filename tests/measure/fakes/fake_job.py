@@ -33,7 +33,7 @@ def confirm(job, report_phase):
 def act(name, job):
     if name == "fine":
         best = job.get("best_so_far")
-        anchor = job["anchor"] and job["anchor"][1]
+        anchor = job.get("anchor") and job["anchor"][1]
         resources = {"pid": os.getpid(), "best": best, "anchor": anchor}
         return {"status": "correct", "cost": 1e-3, "times": [1e-3], "resources": resources}
     if name == "hang":
