@@ -1,0 +1,120 @@
+"""The campaign that verifies CUDA candidates: what it tries, that it continues, and what it reports."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+
+import _verify_cuda_plan as plan
+import _verify_cuda_report as report
+import pytest
+import verify_cuda
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    return argparse.Namespace(
+        part="b", quick=True, limit=None, macs=10**6, again=False, seed=0, records=tmp_path / "records.jsonl"
+    )
+
+
+@pytest.fixture
+def one_task(monkeypatch):
+    """Part b is one small problem with two candidates."""
+    task = next(task for task in plan.part_b() if task.group == "int4 sm_75" and task.layer == "resnet18_expanded 9")
+    monkeypatch.setattr(plan, "DRAWN", 32)
+    monkeypatch.setattr(verify_cuda, "tasks", lambda parts, quick: [dataclasses.replace(task, top=2)])
+    monkeypatch.setattr(verify_cuda, "_compiler", lambda: None)
+    return task
+
+
+class FakeWorker:
+    """Gives the results it was told to; an exception among them is raised."""
+
+    results: list = []
+
+    def __init__(self, *arguments):
+        pass
+
+    def call(self, function, job):
+        result = self.results.pop(0)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    monkeypatch.setattr(verify_cuda, "Worker", FakeWorker)
+    return FakeWorker
+
+
+def good():
+    seconds = {"lower": 0.25, "compile": 0.75, "verify": 2.0}
+    return {
+        "status": "correct",
+        "detail": "",
+        "emulated": "as given",
+        "code": "ab",
+        "resources": {},
+        "seconds": seconds,
+    }
+
+
+def test_every_pair_but_the_one_of_part_a_has_twelve_shapes():
+    groups = [task.group for task in plan.part_b()]
+    assert sorted({group: groups.count(group) for group in groups}.values()) == [12] * 8
+    assert "int8 sm_80" not in groups and {task.group for task in plan.part_a()} == {"int8 sm_80"}
+    assert len(set(plan.strata())) == 12
+
+
+def test_an_interrupted_run_continues(arguments, one_task, worker, capsys):
+    worker.results = [good(), KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        verify_cuda.verify(arguments, [])
+    first = verify_cuda.read(arguments.records)
+    assert [record["rank"] for record in first] == [0]
+    with arguments.records.open("a") as file:
+        file.write('{"torn')
+    assert verify_cuda.read(arguments.records) == first
+    worker.results = [good()]
+    assert verify_cuda.verify(arguments, report.standing(first)) == 0
+    assert [record["rank"] for record in verify_cuda.read(arguments.records)] == [0, 1]
+    assert worker.results == []
+
+
+def test_failures_are_told_and_tried_again_when_asked(arguments, one_task, worker, capsys):
+    worker.results = [{**good(), "status": "wrong_result", "detail": "4 elements differ"}, good()]
+    assert verify_cuda.verify(arguments, []) == 1
+    assert "4 elements differ" in capsys.readouterr().out
+    records = report.standing(verify_cuda.read(arguments.records))
+    assert verify_cuda.verify(arguments, records) == 1
+    arguments.again = True
+    worker.results = [good()]
+    assert verify_cuda.verify(arguments, records) == 0
+    assert [record["status"] for record in report.standing(verify_cuda.read(arguments.records))] == ["correct"] * 2
+
+
+def test_the_summary_counts_by_group(arguments, one_task, worker):
+    worker.results = [good(), {**good(), "emulated": one_task.problem.key, "status": "run_error", "detail": "Race: x"}]
+    verify_cuda.verify(arguments, [])
+    text = report.summary(report.standing(verify_cuda.read(arguments.records)))
+    row = next(line for line in text.splitlines() if line.startswith("| b |"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:3] == ["b", "int4 sm_75", "1"] and cells[4:7] == ["2", "1", "1 / 1"]
+    assert cells[-1] == "2.00 / 2.00"
+    assert "- int4 sm_75: run_error: Race: x" in text and "Emulated, nothing measured" in text
+
+
+def test_packed_records_can_be_read(arguments, one_task, worker, tmp_path, monkeypatch):
+    worker.results = [good(), good()]
+    verify_cuda.verify(arguments, [])
+    records = verify_cuda.read(arguments.records)
+    monkeypatch.setattr(verify_cuda, "PACKED", tmp_path / "packed" / "verified.jsonl.gz")
+    verify_cuda.pack(records)
+    monkeypatch.setattr(verify_cuda, "RECORDS", tmp_path / "absent.jsonl")
+    assert verify_cuda.read(tmp_path / "absent.jsonl") == json.loads(json.dumps(records))
