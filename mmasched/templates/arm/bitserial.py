@@ -58,7 +58,9 @@ class AndCount(Scheme):
         return count if total is None else total + count
 
     def assembly(self, column: int, lane: int | None, first: bool) -> tuple[str, ...]:
-        """AND, CNT, ADD."""
+        """AND, CNT and, where there is something to add to, ADD."""
+        if first:
+            return "and {total}.16b, {a}.16b, {b}.16b", "cnt {total}.16b, {total}.16b"
         return "and {t}.16b, {a}.16b, {b}.16b", "cnt {t}.16b, {t}.16b", "add {total}.16b, {total}.16b, {t}.16b"
 
 
@@ -115,8 +117,8 @@ class BitKernel(ByteKernel):
             self.power = e.let(splat(power, 4), "power")
             moved = replace(tile, sources=[e.let(source + i * layout.plane_bytes, "x") for source in tile.sources])
             for level, table in enumerate(self.narrow):
-                if table is not None:
-                    self._clear(self.narrow[level])
+                if table is not None and not (level == 0 and self.starts_afresh):
+                    self._clear(table)
             self._taps(moved, pixels, block, (block * r.terms + j) * r.taps[0])
 
     def finish_sum(self, total: Expr, value: Expr) -> Expr:

@@ -107,7 +107,7 @@ def _bytes(spec: KernelSpec, site: Site) -> Draft:
     # SMLAL: half a register of products; the others: a whole one.
     multiply = accumulators * scheme.issues
     drains = accumulators / min(counts[0], r.steps) if counts else 0.0
-    if counts and counts[0] >= unroll and counts[0] < r.groups_per_run:
+    if str(c["loop"]) != INTERLEAVED and counts and unroll <= counts[0] < r.groups_per_run:
         drains += accumulators / min(counts[0], r.groups_per_run)  # the lanes are cleared again
     lane = str(c["load"]) == "lane"
     shifted = bool(spec.input_shift) and not spec.copies_input

@@ -50,27 +50,35 @@ def _waits(layout: Layout, temporaries: int) -> float:
 # ---- the loop
 
 
-def inline_loop(shape: Shape, turns: int) -> InlineLoop:
-    """The loop over `turns` turns. The registers must suffice (see arrange)."""
+def inline_loop(shape: Shape, turns: int, *, fresh: bool = False) -> InlineLoop:
+    """The loop over `turns` turns. The registers must suffice (see arrange).
+
+    fresh: accumulators have nothing in them, and the first turn, which stands before the loop, needs no zeros to add to.
+    """
     layout, temporaries = arrange(shape)
-    lines = [f"mov {{n}}, #{turns - 1}"] if turns > 1 else []
+    inside = turns - 2 if fresh else turns - 1
+    step = f"add {{w}}, {{w}}, #{layout.body.turn['w']}"
+    lines = [f"mov {{n}}, #{inside}"] if inside > 0 else []
     lines += layout.ahead()
-    if turns > 1:
+    if fresh and turns > 1:
+        lines += [*layout.turn(last=False, fresh=True), step]
+    if inside > 0:
         first, *rest = layout.turn(last=False)
-        moved = layout.body.turn["w"]
-        lines += ["1:", first, "subs {n}, {n}, #1", *rest, f"add {{w}}, {{w}}, #{moved}", "b.ne 1b"]
-    lines += layout.turn(last=True)
+        lines += ["1:", first, "subs {n}, {n}, #1", *rest, step, "b.ne 1b"]
+    lines += layout.turn(last=True, fresh=fresh and turns == 1)
     places = {name: f"o{register}" for name, register in layout.registers.items()}
     low = {places[name] for name in places if shape.lowest(name)}
     operands = {f"o{k}": "x" if f"o{k}" in low else "w" for k in range(max(layout.registers.values()) + 1)}
     operands |= {f"t{k}": "w" for k in range(temporaries)}
-    return _function(shape, operands, lines, places)
+    return _function(shape, operands, lines, places, fresh)
 
 
-def _function(shape: Shape, operands: dict[str, str], lines: Sequence[str], places: dict[str, str]) -> InlineLoop:
+def _function(
+    shape: Shape, operands: dict[str, str], lines: Sequence[str], places: dict[str, str], fresh: bool
+) -> InlineLoop:
     """LLVM code of a function on pointers to accumulators and on pointers; braces in `lines` stand for registers.
 
-    operands: registers that are loaded or computed inside, with LLVM's constraint for them.
+    operands: registers that are loaded or computed inside, with LLVM's constraint for them. fresh: see inline_loop.
     """
     accumulators, pointers = [f"c{k}" for k in range(shape.accumulators)], shape.pointers
     outputs = [*accumulators, *operands, *pointers, "n"]
@@ -83,16 +91,16 @@ def _function(shape: Shape, operands: dict[str, str], lines: Sequence[str], plac
     text = "\\0A".join(re.sub(r"\{(\w+)(?::(\w))?\}", register, line) for line in lines)
     constraints = ["=w"] * len(accumulators) + [f"=&{kind}" for kind in operands.values()]
     constraints += ["=&r"] * (len(pointers) + 1)
-    inputs = [*accumulators, *pointers]
-    constraints += [str(numbers[name]) for name in inputs] + ["~{memory}", "~{cc}"]
+    read = [] if fresh else accumulators
+    constraints += [str(numbers[name]) for name in (*read, *pointers)] + ["~{memory}", "~{cc}"]
     types = [VECTOR] * (len(accumulators) + len(operands)) + ["ptr"] * len(pointers) + ["i64"]
     result = "{ " + ", ".join(types) + " }"
-    given = [f"{VECTOR} %{name}v" for name in accumulators] + [f"ptr %{name}" for name in pointers]
-    body = [f"%{name}v = load {VECTOR}, ptr %{name}" for name in accumulators]
+    given = [f"{VECTOR} %{name}v" for name in read] + [f"ptr %{name}" for name in pointers]
+    body = [f"%{name}v = load {VECTOR}, ptr %{name}" for name in read]
     body.append(f'%r = call {result} asm sideeffect "{text}", "{",".join(constraints)}"({", ".join(given)})')
     for number, name in enumerate(accumulators):
         body += [f"%{name}o = extractvalue {result} %r, {number}", f"store {VECTOR} %{name}o, ptr %{name}"]
-    parameters = ", ".join(f"ptr %{name}" for name in inputs)
+    parameters = ", ".join(f"ptr %{name}" for name in (*accumulators, *pointers))
     inner = "\n  ".join(body)
     name = "mmasched_loop_" + hashlib.sha256(inner.encode()).hexdigest()[:16]
     return InlineLoop(name, f"define i32 @{name}({parameters}) alwaysinline {{\n  {inner}\n  ret i32 0\n}}\n")

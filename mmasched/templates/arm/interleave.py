@@ -20,10 +20,14 @@ FARTHEST = 40
 
 @dataclass(frozen=True)
 class Compute:
-    """One vector instruction. text: with `{name}` for registers; reads: the loaded operands among them."""
+    """One vector instruction. text: with `{name}` for registers; reads: the loaded operands among them.
+
+    first: what stands for it in a first turn that finds nothing in its accumulator; "" for no instruction at all.
+    """
 
     text: str
     reads: tuple[str, ...] = ()
+    first: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,11 @@ class Layout:
     registers: dict[str, int]
     late: int
 
-    def turn(self, *, last: bool) -> Iterator[str]:
-        """Lines of a turn, `{name}` still in them. last: without the loads of a turn that does not come."""
+    def turn(self, *, last: bool, fresh: bool = False) -> Iterator[str]:
+        """Lines of a turn, `{name}` still in them.
+
+        last: without the loads of a turn that does not come. fresh: of a first turn that fills the accumulators.
+        """
         at: dict[int, list[tuple[int, Load]]] = {}
         length = len(self.body.computes)
         for load in self.body.loads:
@@ -81,7 +88,9 @@ class Layout:
             elif not last:
                 at.setdefault(slot + length, []).append((1, load))
         for number, compute in enumerate(self.body.computes):
-            yield compute.text
+            text = compute.text if compute.first is None or not fresh else compute.first
+            if text:
+                yield text
             for ahead, load in at.get(number, ()):
                 yield from self._lines(load, ahead)
 

@@ -80,14 +80,15 @@ class ByteKernel(RegisterTileKernel):
     def _level(self, level: int) -> Registers | None:
         """Registers of a narrow level, zeroed; None where its sums live only from one statement to the next."""
         held = self.chain.held
-        if level == 0 and held[0] < 0 and self.chain.capacities[0] <= self.unroll:
+        if level == 0 and self._short_lived:
             return None
         if level > 0 and held[level] == held[level - 1]:
             return None
         bits = self.scheme.widths[level]
         dtype = f"{'u' if self.scheme.unsigned else ''}int{bits}"
         table = [[self.e.register(dtype, 128 // bits, "narrow") for _ in row] for row in self.wide]
-        self._clear(table)
+        if level > 0 or not self.starts_afresh:
+            self._clear(table)
         return table
 
     def _clear(self, table: Registers) -> None:
@@ -104,7 +105,7 @@ class ByteKernel(RegisterTileKernel):
         for i, row in enumerate(table):
             for j, register in enumerate(row):
                 self._drain(levels[0], i, j, load(register, 0, _vector(register)))
-        if loop < len(self.chain.sizes) - 1:
+        if loop < len(self.chain.sizes) - 1 and not (levels[0] == 0 and self.starts_afresh):
             self._clear(table)
 
     def _drain(self, level: int, i: int, j: int, value: Expr) -> None:
@@ -152,13 +153,9 @@ class ByteKernel(RegisterTileKernel):
         rest = [(j * r.group, j) for j in range(whole, r.full_groups)]
         if r.tail_offset is not None:
             rest.append((r.tail_offset, r.full_groups))
-        if not self.chain.held or self.chain.held[0] >= 0:
+        if not self.chain.held or self.chain.held[0] >= 0 or self._short_lived:
             self._loop(sources, weights, 0, whole)
-            self._body(sources, weights, rest)
-            return
-        if self._short_lived:
-            self._loop(sources, weights, 0, whole)
-            self._body(sources, weights, rest)
+            self._rest(sources, weights, rest, whole)
             return
         chunk = self.chain.chunk(whole, u) if whole else 0
         chunks = whole // chunk if chunk else 0
@@ -171,9 +168,15 @@ class ByteKernel(RegisterTileKernel):
         if left + len(rest) > self.chain.capacities[0]:
             self._drain_chunk()
             left = 0
-        self._body(sources, weights, rest)
+        self._rest(sources, weights, rest, left)
         if left + len(rest):
             self._drain_chunk()
+
+    def _rest(self, sources: Sequence[Expr], weights: Expr, rest: Sequence[tuple[int, int]], before: int) -> None:
+        """The steps that fill no unrolled body; `before` others since the narrowest lanes were drained."""
+        if self.starts_afresh and rest and not before:
+            self._clear(self.narrow[0])
+        self._body(sources, weights, rest)
 
     def _drain_chunk(self) -> None:
         """Drain the levels that do not hold a whole run."""
@@ -202,13 +205,21 @@ class ByteKernel(RegisterTileKernel):
         shifted = self.spec.input_shift and not self.spec.copies_input
         return str(self.spec.config["loop"]) == INTERLEAVED and not shifted
 
+    @cached_property
+    def starts_afresh(self) -> bool:
+        """Whether the first turn of every loop fills the narrowest lanes, which then need no zeros to add to."""
+        chain = self.chain
+        if not self.interleaves or not chain.held or self._short_lived:
+            return False
+        return chain.sizes[max(chain.held[0], 0)] == chain.sizes[0]  # drained after every run, if not within
+
     def _interleaved(self, sources: Sequence[Expr], weights: Expr, first: Expr | int, turns: int) -> None:
         scheme, plan = self.scheme, self.plan
         at_once = self.chain.capacities[0] if self._short_lived else 0
         lanes = str(self.spec.config["load"]) == "lane" and self.unroll * scheme.group == 16
         isa = self.spec.isa
         shape = LoopShape(scheme, len(self.wide), plan.vectors, self.unroll, lanes, at_once, isa.registers, isa.pairs)
-        loop = inline_loop(shape, turns)
+        loop = inline_loop(shape, turns, fresh=self.starts_afresh)
         kept = self.narrow[0] if self.narrow and not self._short_lived else self.wide
         pixels = [tirx.address_of(self.x[source + first * self.scheme.group]) for source in sources]
         w = tirx.address_of(self.w[weights + first * self.plan.step_bytes])
@@ -255,7 +266,7 @@ class ByteKernel(RegisterTileKernel):
     @property
     def _short_lived(self) -> bool:
         """Whether the narrowest sums live only from one statement to the next."""
-        return bool(self.narrow) and self.narrow[0] is None
+        return bool(self.chain.held) and self.chain.held[0] < 0 and self.chain.capacities[0] <= self.unroll
 
     def _weights(self, at: Expr) -> list[Expr]:
         e = self.e

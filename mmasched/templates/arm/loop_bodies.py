@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Protocol
 
 from mmasched.templates.arm.interleave import Body, Compute, Load
@@ -140,11 +141,13 @@ class ElementShape:
             for i, j in items:
                 total, a, b = f"{{c{i * self.vectors + j}}}", f"a{i}", f"b{k}_{j // wide}"
                 if self.bits == 16:
-                    text = f"mla {total}.8h, {{{b}}}.8h, {{{a}}}.h[{k}]"
+                    names, rest = ("mla", "mul"), f"{total}.8h, {{{b}}}.8h, {{{a}}}.h[{k}]"
                 else:
                     upper, half = ("2", "8h") if j % 2 else ("", "4h")
-                    text = f"smlal{upper} {total}.4s, {{{b}}}.{half}, {{{a}}}.h[{k}]"
-                computes.append(Compute(text, (a, b)))
+                    names = (f"smlal{upper}", f"smull{upper}")
+                    rest = f"{total}.4s, {{{b}}}.{half}, {{{a}}}.h[{k}]"
+                texts = [f"{name} {rest}" for name in names]
+                computes.append(Compute(texts[0], (a, b), texts[1] if k == 0 else None))
         return Body(tuple(computes), tuple(loads), {"w": 8 * step})
 
 
@@ -178,10 +181,12 @@ def _stages(shape: LoopShape, i: int, j: int, number: int, steps: Sequence[int])
         a = f"a{0 if shape.by_element else step}_{i}"
         b = f"b{step}_{j // scheme.columns_per_register}"
         names = {"total": f"t{number}" if shape.at_once else total, "a": a, "b": b, "t": f"t{number}"}
-        texts = scheme.assembly(j, step if shape.by_element else None, first=bool(shape.at_once) and step == steps[0])
-        for text in texts:
+        lane = step if shape.by_element else None
+        texts = scheme.assembly(j, lane, first=bool(shape.at_once) and step == steps[0])
+        fresh = scheme.assembly(j, lane, first=True) if not shape.at_once and step == 0 else texts
+        for text, other in zip_longest(texts, fresh, fillvalue=""):
             read = tuple(names[name] for name in ("a", "b") if f"{{{name}}}" in text)
-            found.append(Compute(_named(text, names), read))
+            found.append(Compute(_named(text, names), read, None if other == text else _named(other, names)))
     if shape.at_once:
         found.append(Compute(_named(scheme.drain_assembly, {"total": total, "t": f"t{number}"})))
     return found

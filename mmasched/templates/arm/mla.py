@@ -28,5 +28,5 @@ class Mla(Scheme):
         return product if total is None else total + product
 
     def assembly(self, column: int, lane: int | None, first: bool) -> tuple[str, ...]:
-        """MLA."""
-        return ("mla {total}.16b, {a}.16b, {b}.16b",)
+        """MUL or MLA."""
+        return (f"{'mul' if first else 'mla'} {{total}}.16b, {{a}}.16b, {{b}}.16b",)

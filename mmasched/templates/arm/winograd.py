@@ -175,14 +175,14 @@ class WinogradKernel:
         e, plan, channels = self.e, self.plan, self.spec.problem.in_channels
         bits, lanes = plan.bits, plan.lanes
         acc = [[e.register(f"int{bits}", lanes) for _ in range(plan.vectors)] for _ in range(plan.rows)]
-        for registers in acc:
-            for register in registers:
-                e.store(register, 0, splat(const(0, f"int{bits}"), lanes))
         source = e.let(self.v_at + (position * plan.block + row) * channels, "v")
         whole_groups = min(len(groups), channels // GROUP - groups.start)
-        if str(self.spec.config["loop"]) == INTERLEAVED:
+        if str(self.spec.config["loop"]) == INTERLEAVED and whole_groups:
             self._interleaved(acc, source + groups.start * GROUP, weights, groups.start, whole_groups)
         else:
+            for registers in acc:
+                for register in registers:
+                    e.store(register, 0, splat(const(0, f"int{bits}"), lanes))
             with e.loop(whole_groups, "k") as k:
                 self._group(acc, source + (groups.start + k) * GROUP, weights, groups.start + k)
         if whole_groups < len(groups):
@@ -196,7 +196,7 @@ class WinogradKernel:
         """`count` groups from group `first` on."""
         plan, channels = self.plan, self.spec.problem.in_channels
         isa = self.spec.isa
-        loop = inline_loop(ElementShape(plan.rows, plan.vectors, plan.bits, isa.registers, isa.pairs), count)
+        loop = inline_loop(ElementShape(plan.rows, plan.vectors, plan.bits, isa.registers, isa.pairs), count, fresh=True)
         rows = [tirx.address_of(self.transformed[source + i * channels]) for i in range(plan.rows)]
         w = tirx.address_of(self.w[weights + first * (GROUP * plan.tile_channels)])
         self.e.call(loop.name, loop.code, *(tirx.address_of(r[0]) for registers in acc for r in registers), *rows, w)
