@@ -8,6 +8,8 @@ drained by adding neighbours in pairs (SADALP), a lane of twice the width takes 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from mmasched.problem import Conv2d
 
@@ -72,3 +74,29 @@ def byte_weight_range(problem: Conv2d) -> Range:
     """(lowest, highest) signed byte that stands for (a part of) a weight less its zero point."""
     low, high = weight_range(problem)
     return (low, high) if low >= -128 and high <= 127 else (-128, 127)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """When each level of a scheme's lanes is drained within the loops over the reduction.
+
+    sizes: steps of one turn of the loops, innermost first. held[level]: the outermost loop whose whole turn the level
+    takes up without a drain; -1 where even the innermost is too long, and it is cut into chunks of `chunk` steps.
+    """
+
+    sizes: tuple[int, ...]
+    capacities: tuple[int, ...]
+
+    @cached_property
+    def held(self) -> tuple[int, ...]:
+        """Loop after which each level is drained."""
+        return tuple(max((d for d, size in enumerate(self.sizes) if size <= c), default=-1) for c in self.capacities)
+
+    def chunk(self, steps: int, unroll: int) -> int:
+        """Steps between drains of the narrowest level within `steps`, as even as can be, whole unrolled bodies."""
+        limit = self.capacities[0]
+        if limit < unroll:
+            return limit
+        limit -= limit % unroll
+        count = -(-steps // limit)
+        return min(-(-steps // (count * unroll)) * unroll, limit)

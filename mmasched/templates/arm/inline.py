@@ -53,7 +53,7 @@ def _waits(layout: Layout, temporaries: int) -> float:
 def inline_loop(shape: Shape, turns: int, *, fresh: bool = False) -> InlineLoop:
     """The loop over `turns` turns. The registers must suffice (see arrange).
 
-    fresh: accumulators have nothing in them, and the first turn, which stands before the loop, needs no zeros to add to.
+    fresh: accumulators have nothing in them, and the first turn, which stands before the loop, adds to no zeros.
     """
     layout, temporaries = arrange(shape)
     inside = turns - 2 if fresh else turns - 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from tvm import tirx
@@ -23,32 +22,6 @@ COMPILED, INTERLEAVED = "compiled", "interleaved"  # who orders the instructions
 WORD = {2: "int16", 4: "int32", 8: "int64"}
 
 
-@dataclass(frozen=True)
-class Chain:
-    """When each level of a scheme's lanes is drained within the loops over the reduction.
-
-    sizes: steps of one turn of the loops, innermost first. held[level]: the outermost loop whose whole turn the level
-    takes up without a drain; -1 where even the innermost is too long, and it is cut into chunks of `chunk` steps.
-    """
-
-    sizes: tuple[int, ...]
-    capacities: tuple[int, ...]
-
-    @cached_property
-    def held(self) -> tuple[int, ...]:
-        """Loop after which each level is drained."""
-        return tuple(max((d for d, size in enumerate(self.sizes) if size <= c), default=-1) for c in self.capacities)
-
-    def chunk(self, steps: int, unroll: int) -> int:
-        """Steps between drains of the narrowest level within `steps`, as even as can be, whole unrolled bodies."""
-        limit = self.capacities[0]
-        if limit < unroll:
-            return limit
-        limit -= limit % unroll
-        count = -(-steps // limit)
-        return min(-(-steps // (count * unroll)) * unroll, limit)
-
-
 class ByteKernel(RegisterTileKernel):
     """Emits the compute phase of a scheme."""
 
@@ -58,7 +31,7 @@ class ByteKernel(RegisterTileKernel):
         r = plan.reduction
         run = r.groups_per_run
         sizes = (run, run * r.taps[1], run * r.taps[1] * r.taps[0], run * r.taps[1] * r.taps[0] * r.terms)
-        self.chain = Chain(sizes, tuple(drain.ladder(products, scheme.widths, not scheme.unsigned)))
+        self.chain = drain.Chain(sizes, tuple(drain.ladder(products, scheme.widths, not scheme.unsigned)))
         self.unroll = min(int(self.spec.config["unroll"]), max(r.full_groups, 1))
 
     # ---- accumulators

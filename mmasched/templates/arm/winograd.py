@@ -196,7 +196,8 @@ class WinogradKernel:
         """`count` groups from group `first` on."""
         plan, channels = self.plan, self.spec.problem.in_channels
         isa = self.spec.isa
-        loop = inline_loop(ElementShape(plan.rows, plan.vectors, plan.bits, isa.registers, isa.pairs), count, fresh=True)
+        shape = ElementShape(plan.rows, plan.vectors, plan.bits, isa.registers, isa.pairs)
+        loop = inline_loop(shape, count, fresh=True)
         rows = [tirx.address_of(self.transformed[source + i * channels]) for i in range(plan.rows)]
         w = tirx.address_of(self.w[weights + first * (GROUP * plan.tile_channels)])
         self.e.call(loop.name, loop.code, *(tirx.address_of(r[0]) for registers in acc for r in registers), *rows, w)
