@@ -1,6 +1,7 @@
 """Logs for other tools: CSV for spreadsheets, JSON, and the T4 autotuning-results format.
 
-T4 is the results format shared by Kernel Tuner, KTT and other tuners (results-schema.json of the TuningSchema project).
+T4 is the results format shared by Kernel Tuner, KTT and other tuners: results-schema.json of the TuningSchema project,
+T4.json of AutoTuningAssociation/autotuning_methodology.
 """
 
 from __future__ import annotations
@@ -49,8 +50,20 @@ def export(records: Sequence[Record], path: str | Path, format: str = "csv") -> 
 
 
 def to_t4(records: Sequence[Record]) -> dict[str, Any]:
-    """The records as a T4 document. Times are in milliseconds, or in cycles (unit "cycles") for modelled records."""
-    return {"schema_version": T4_VERSION, "results": [_t4_result(record) for record in records]}
+    """The records as a T4 document. Times are in milliseconds, or in cycles (unit "cycles") for modelled records.
+
+    What all records share (chip, target, threads, version) is in its metadata.
+    """
+    metadata: dict[str, str] = {"autotuner": "mmasched"}
+    if any(record.kind != "modelled" for record in records):
+        metadata["timeunit"] = "milliseconds"
+    shared = {
+        "device": {record.chip for record in records},
+        "platform": {f"{record.target}, {record.threads} threads" for record in records},
+        "autotuner_version": {record.versions.get("mmasched", "unknown") for record in records},
+    }
+    metadata |= {name: values.pop() for name, values in shared.items() if len(values) == 1}
+    return {"schema_version": T4_VERSION, "metadata": metadata, "results": [_t4_result(record) for record in records]}
 
 
 def _t4_result(record: Record) -> dict[str, Any]:

@@ -16,6 +16,8 @@ SPELLINGS = ("local", "model", "replay:FILE", "rpc:HOST:PORT/KEY")
 def create_runner(runner: Runner | str | None, hardware: Hardware, threads: int | None = None, seed: int = 0) -> Runner:
     """The runner that a user means by a name; a Runner is returned as it is.
 
+    "replay:FILE" replays a log of records, or a table (FILE.jsonl.xz, see ``mmasched.measure.table``).
+
     None is "local" where the target runs on this machine, else "model" where there is a cost model for it. Raises
     Unsupported when the target can be neither measured here nor modelled, BadInput for a name that means nothing, and
     for CUDA targets what CudaRunner raises: Missing without a GPU, a driver or nvcc.
@@ -42,6 +44,10 @@ def create_runner(runner: Runner | str | None, hardware: Hardware, threads: int 
             raise Unsupported(f"{target} can't be measured on this machine: give a runner such as rpc:HOST:PORT/KEY")
         return LocalRunner(hardware, threads, seed=seed)
     if name == "replay" and argument:
+        if argument.endswith(".xz"):
+            from mmasched.measure.table import TableRunner
+
+            return TableRunner(argument, target, threads, seed)
         return ReplayRunner(argument, target=target, threads=threads)
     if name == "model" and not argument:
         return _elsewhere("model", hardware, argument, threads)

@@ -1,0 +1,109 @@
+"""Replays a table: outcomes, noise and the time that trials take are those of the machine that it was made on."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmasched.errors import BadInput
+from mmasched.measure.outcome import Outcome
+from mmasched.measure.recorded_space import RecordedSpace
+from mmasched.measure.runner import OnOutcome, Runner
+from mmasched.measure.table.format import Entry, Table, read_table
+from mmasched.measure.table.noise import confirmed_times, table_cost
+from mmasched.measure.table.thinning import narrowed
+from mmasched.problem import Conv2d
+from mmasched.space import Config, Space
+
+
+class TableRunner(Runner):
+    """Answers from a table with a cost that strays from the true one as single passes do, for a seed always alike.
+
+    ``simulated_seconds`` is what building, verifying and measuring all that was asked for took when the table was made.
+    target and threads, where given, must be the table's. Raises Missing when there is no such file, BadInput for a
+    malformed table, another target or thread count.
+    """
+
+    def __init__(
+        self, table: Table | str | Path, target: str | None = None, threads: int | None = None, seed: int = 0
+    ) -> None:
+        self.path = "the table" if isinstance(table, Table) else str(table)
+        self.table = table if isinstance(table, Table) else read_table(table)
+        header = self.table.header
+        for name, wanted, has in (("target", target, header.target), ("threads", threads, header.threads)):
+            if wanted is not None and wanted != has:
+                raise BadInput(f"{self.path} was made with {name} {has}, not {wanted}: give {name} {has}")
+        self.target, self.chip, self.threads, self.kind = header.target, header.chip, header.threads, header.kind
+        self.noisy = header.kind == "measured"
+        self.seed = seed
+        self.simulated_seconds = 0.0
+
+    @property
+    def problems(self) -> list[str]:
+        """The key of the table's problem."""
+        return [self.table.header.problem]
+
+    def restrict(self, problem: Conv2d, space: Space) -> Space:
+        """The space that was measured, as far as it was."""
+        self._check(problem)
+        return RecordedSpace(narrowed(space, self.table.header.knobs), self.table.by_config)
+
+    def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: OnOutcome | None = None) -> list[Outcome]:
+        """See Runner. A config that is not in the table ends as "constraint". Raises BadInput for another problem."""
+        self._check(problem)
+        outcomes = []
+        for config in configs:
+            entry = self.table.by_config.get(config)
+            if entry is None:
+                outcome = self._outcome(problem, Entry(config, "constraint", detail=f"not measured in {self.path}"))
+            else:
+                self.simulated_seconds += entry.build_seconds + entry.verify_seconds + entry.measure_seconds
+                outcome = self._outcome(problem, entry, table_cost(entry, self.table.header.repeats, self.seed))
+            outcomes.append(outcome)
+            if progress is not None:
+                progress(outcome)
+        return outcomes
+
+    def confirm(self, problem: Conv2d, configs: Sequence[Config], rounds: int) -> list[Outcome]:
+        """See Runner: medians of draws from the samples behind the true costs."""
+        self._check(problem)
+        outcomes = []
+        for config in configs:
+            entry = self.table.by_config.get(config)
+            if entry is None or not entry.ok:
+                outcomes += self.run(problem, [config])
+                continue
+            times = confirmed_times(entry, rounds, self.seed)
+            sample = entry.measure_seconds / self.table.header.policy.get("samples", 1)
+            self.simulated_seconds += entry.build_seconds + entry.verify_seconds + rounds * sample
+            outcomes.append(self._outcome(problem, entry, statistics.median(times), times, confirmed=True))
+        return outcomes
+
+    def _outcome(
+        self,
+        problem: Conv2d,
+        entry: Entry,
+        cost: float | None = None,
+        times: tuple[float, ...] = (),
+        confirmed: bool = False,
+    ) -> Outcome:
+        return Outcome(
+            entry.outcome,
+            entry.config,
+            problem,
+            entry.detail,
+            self.kind,
+            cost,
+            times or (() if cost is None else (cost,)),
+            entry.resources,
+            entry.build_seconds,
+            entry.verify_seconds,
+            self.threads,
+            self.target,
+            confirmed,
+        )
+
+    def _check(self, problem: Conv2d) -> None:
+        if problem.key != self.table.header.problem:
+            raise BadInput(f"{self.path} is of {self.table.header.problem}, not of {problem.key}")

@@ -1,0 +1,90 @@
+"""Spaces small enough to be measured whole: values are left out of ordered knobs, whatever their promise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmasched.errors import BadInput
+from mmasched.space import Ordered, SearchSpace, Space, UnionSpace
+
+KnobValues = dict[str, dict[str, list]]
+"""template -> knob -> values"""
+
+
+def members(space: Space) -> tuple[SearchSpace, ...]:
+    """The spaces of single templates that a space consists of. Raises BadInput for one that has none."""
+    found = getattr(space, "members", (space,))
+    if not all(isinstance(member, SearchSpace) for member in found):
+        raise BadInput(f"{space!r} is no space of templates: give what templates.space_for returns")
+    return tuple(found)
+
+
+def knob_values(space: Space) -> KnobValues:
+    """The values of every knob of every template of a space."""
+    return {member.template: {knob.name: list(knob.values) for knob in member.knobs} for member in members(space)}
+
+
+def narrowed(space: Space, values: Mapping[str, Mapping[str, Sequence[Any]]]) -> Space:
+    """The space with the templates and knob values given alone, their order kept.
+
+    Raises BadInput when the space lacks a template, knob or value of them: it has changed since they were noted.
+    """
+    own = {member.template: member for member in members(space)}
+    found = []
+    for template, knobs in values.items():
+        if template not in own:
+            raise BadInput(f"the space has no template {template!r} any more: the table was made for another version")
+        member = own[template]
+        if set(knobs) != {knob.name for knob in member.knobs}:
+            raise BadInput(f"template {template!r} has other knobs now: the table was made for another version")
+        for knob in member.knobs:
+            for value in knobs[knob.name]:
+                knob.index(value)  # Raises BadInput for a value that is gone.
+        kept = [type(knob)(knob.name, tuple(knobs[knob.name]), knob.doc) for knob in member.knobs]
+        found.append(SearchSpace(template, kept, member.constraints, member.problem, member.hardware))
+    if not found:
+        raise BadInput("a space needs at least one template")
+    return found[0] if len(found) == 1 else UnionSpace(found)
+
+
+def thinned(space: Space, least: int = 5000, most: int = 6000) -> Space:
+    """The space with values left out of ordered knobs until it has at most ``most`` valid configs, at least ``least``.
+
+    Again and again the largest template's ordered knob with most values loses the inner value closest, as a ratio, to
+    its neighbours; the first and the last value always stay. No measurement or model has a say. A smaller space is
+    returned as it is; one where every step would overshoot ends above ``most``.
+    """
+    values = knob_values(space)
+    while True:
+        parts = members(space)
+        counts = {part.template: part.count_valid() for part in parts}
+        total = sum(counts.values())
+        if total <= most:
+            return space
+        for smaller in _smaller(parts, counts, values):
+            candidate = narrowed(space, smaller)
+            if candidate.count_valid() >= least:
+                space, values = candidate, smaller
+                break
+        else:
+            return space
+
+
+def _smaller(parts: Sequence[SearchSpace], counts: Mapping[str, int], values: KnobValues):
+    """The value lists after each possible removal, preferred ones first."""
+    for part in sorted(parts, key=lambda part: (-counts[part.template], part.template)):
+        ordered = [knob for knob in part.knobs if isinstance(knob, Ordered) and len(knob.values) > 2]
+        for knob in sorted(ordered, key=lambda knob: (-len(knob.values), knob.name)):
+            kept = list(knob.values)
+            kept.pop(closest(kept))
+            yield {**values, part.template: {**values[part.template], knob.name: kept}}
+
+
+def closest(values: Sequence[Any]) -> int:
+    """The index of the inner value whose neighbours are closest to each other; in texts, whichever is in the middle."""
+    if not all(isinstance(value, int) for value in values):
+        return len(values) // 2
+    position = [math.log2(1 + abs(value)) for value in values]
+    return min(range(1, len(values) - 1), key=lambda i: abs(position[i + 1] - position[i - 1]))
