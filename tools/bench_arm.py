@@ -14,26 +14,25 @@ Example: python tools/bench_arm.py --target arm/cortex-a53 --log a53.jsonl --tri
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import tempfile
+import json
 from pathlib import Path
 from typing import Any
 
 import _bench
 
-from mmasched.compare.arm.peers import PEERS, ArmPeer, PeerResult, arm_peers, run_peer
+from mmasched.compare.arm import modelled
+from mmasched.compare.arm.modelled import check_installed, narrowed, own_cycles, own_figures, peer_figures, summary
+from mmasched.compare.arm.peers import PEERS, ArmPeer, arm_peers
 from mmasched.compare.arm.root import ArmPython
-from mmasched.errors import BadInput, Missing, Unsupported
+from mmasched.errors import BadInput, Unsupported
 from mmasched.hardware import Hardware, hardware
 from mmasched.log import Log, best_record, matching
-from mmasched.measure import Outcome
-from mmasched.measure.emulation.price import Priced
 from mmasched.measure.model import BLIND_SPOTS, ModelRunner
-from mmasched.measure.operands import operand_sets
 from mmasched.network import network
-from mmasched.problem import Conv2d, Requantize
-from mmasched.report.console import console, table
+from mmasched.problem import Conv2d
+from mmasched.report.console import console
 from mmasched.report.format import label
+from mmasched.report.modelled import cycles_table, millions, misses_table
 from mmasched.space import Config
 
 REFERENCE = "conv2d/n1/h56w56/i64o64/k3x3/s1x1/p1.1.1.1/d1x1/g1/x8s/w8s:-127..127/y8s/channel"
@@ -56,6 +55,9 @@ def main() -> int:
         "--trials", type=int, default=0, help="tune each of our problems up to so many trials (default: 0)"
     )
     made.add_argument("--peers", help=f"some of {','.join(PEERS)} (default: all); none for none")
+    made.add_argument(
+        "--known", type=Path, metavar="FILE", help="JSON of an earlier run, whose peers are not run again"
+    )
     made.add_argument("--python", type=Path, default=WHERE, metavar="FOLDER", help="what arm64_root.sh made")
     return _bench.run(made, bench)
 
@@ -68,23 +70,26 @@ def bench(arguments: argparse.Namespace, report: _bench.Report) -> int:
     chip = hardware(arguments.target)
     chosen = [] if arguments.peers == "none" else arm_peers(arguments.peers)
     python = ArmPython(arguments.python.resolve()) if chosen else None
+    check_installed(chosen, python)
     for peer in chosen:
-        if not python.has(peer.module):
-            raise Missing(f"{peer.name} is not in {arguments.python}: bash tools/arm64_root.sh {arguments.python}")
         print(f"{peer.name}: {peer.includes}")
+    known = _known(arguments.known, chosen)
     shapes = [Conv2d.from_key(REFERENCE)] if arguments.quick else distinct(arguments.network, arguments.only)
     with ModelRunner(chip) as runner:
         for shape in shapes:
             row: dict[str, Any] = {"shape": label(shape), "macs": shape.macs}
-            row["peers"] = {peer.name: _peer(peer, shape, chip, python) for peer in chosen}
+            row["peers"] = known.get(row["shape"]) or {p.name: peer_figures(p, shape, chip, python) for p in chosen}
             row["ours"] = {bits: _ours(narrowed(shape, bits), chip, runner, arguments) for bits in arguments.bits}
             report.results.append(row)
             report.save()
             print(f"{row['shape']}: {_line(row)}", flush=True)
     report.summary = summary(report.results, arguments.bits)
     out = console()
+    names = [peer.name for peer in chosen]
     out.print(f"\nMcycles of one call on {chip.target}; modelled\n")
-    out.print(made_table(report.results, chosen, arguments.bits))
+    out.print(cycles_table(report.results, names, arguments.bits))
+    out.print("\nwhat misses of the simulated caches would add\n")
+    out.print(misses_table(report.results, names, arguments.bits))
     print(f"\n{BLIND_SPOTS}")
     for bits, value in report.summary.items():
         print(f"{bits} bits: {value:.2f}x of the best peer (geometric mean, modelled)")
@@ -93,47 +98,22 @@ def bench(arguments: argparse.Namespace, report: _bench.Report) -> int:
 
 def distinct(networks: list[str], only: str | None) -> list[Conv2d]:
     """The convolutions of networks as int8 with zero points of 0 and no residual, each once."""
-    found: dict[str, Conv2d] = {}
-    for name in networks:
-        for problem, _ in network(name).layers:
-            shape = narrowed(dataclasses.replace(problem, residual=False, requantize=Requantize([1.0])), 8)
-            if only is None or only in label(shape):
-                found.setdefault(shape.key, shape)
+    shapes = modelled.distinct(problem for name in networks for problem, _ in network(name).layers)
+    found = [shape for shape in shapes if only is None or only in label(shape)]
     if not found:
         raise BadInput(f"no shape of {', '.join(networks)} has {only!r} in its label")
-    return list(found.values())
+    return found
 
 
-def narrowed(shape: Conv2d, bits: int) -> Conv2d:
-    """The shape with so many bits in both operands and 8-bit outputs; signed activations at 8 bits only."""
-    signed = bits == 8
-    fields = {
-        "input_bits": bits, "weight_bits": bits, "output_bits": 8, "input_signed": signed, "output_signed": signed,
-        "weight_range": (-127, 127) if signed else None, "input_zero_point": 0, "weight_zero_point": 0,
-        "requantize": Requantize([1.0] * shape.out_channels),
-    }  # fmt: skip
-    return Conv2d.from_key(dataclasses.replace(shape, **fields).key)
-
-
-def _peer(peer: ArmPeer, shape: Conv2d, chip: Hardware, python: ArmPython) -> dict[str, Any] | None:
-    """The figures of a peer, None for a shape that it does not compute."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="mmasched-") as folder:
-            result = run_peer(peer, shape, operand_sets(shape)[-1], chip, python, Path(folder))
-    except Unsupported:
-        return None
-    return {**_figures(result.priced, shape), **_exactness(result)}
-
-
-def _figures(priced: Priced, shape: Conv2d) -> dict[str, Any]:
+def _known(path: Path | None, peers: list[ArmPeer]) -> dict[str, dict[str, Any]]:
+    """The peers' figures of an earlier run by the label of the shape, those that have all of the peers."""
+    if path is None:
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8"))["results"]
+    names = [peer.name for peer in peers]
     return {
-        "cycles": priced.cycles, "instructions": priced.counts.instructions, "bytes_moved": priced.counts.bytes_moved,
-        "cache_cycles": priced.cache_cycles, "cycles_per_mac": priced.cycles / shape.macs, "model": priced.model,
-    }  # fmt: skip
-
-
-def _exactness(result: PeerResult) -> dict[str, Any]:
-    return {"version": result.version, "differing": result.differing, "largest_difference": result.largest}
+        row["shape"]: {name: row["peers"][name] for name in names} for row in rows if set(names) <= set(row["peers"])
+    }
 
 
 def _ours(problem: Conv2d, chip: Hardware, runner: ModelRunner, arguments: argparse.Namespace) -> dict[str, Any] | None:
@@ -150,59 +130,14 @@ def _ours(problem: Conv2d, chip: Hardware, runner: ModelRunner, arguments: argpa
             config, tuned = Config.from_dict(best.template, best.config), True
         else:
             config, tuned = default_config(problem, chip, 1), False
-        outcome = runner.run(problem, [config])[0]
+        return own_figures(problem, config, tuned, runner)
     except Unsupported:
         return None
-    if not outcome.ok:
-        return {"cycles": None, "tuned": tuned, "detail": f"{outcome.status}: {outcome.detail}"}
-    return {"cycles": outcome.cost, "tuned": tuned, **_described(outcome)}
-
-
-def _described(outcome: Outcome) -> dict[str, Any]:
-    found = {"template": outcome.config.template, "config": outcome.config.as_dict()}
-    return {**found, **{name: value for name, value in outcome.resources.items() if name != "core"}}
-
-
-def best_peer(row: dict[str, Any]) -> float | None:
-    """Cycles of the fastest peer of a row."""
-    return min((figures["cycles"] for figures in row["peers"].values() if figures), default=None)
-
-
-def summary(rows: list[dict[str, Any]], widths: list[int]) -> dict[int, float]:
-    """The geometric mean over all shapes of the best peer's cycles by ours, for each bit width."""
-    found = {}
-    for bits in widths:
-        gains = [best_peer(row) / row["ours"][bits]["cycles"] for row in rows if best_peer(row) and _cycles(row, bits)]
-        if gains:
-            found[bits] = _bench.geometric_mean(gains)
-    return found
-
-
-def _cycles(row: dict[str, Any], bits: int) -> float | None:
-    return row["ours"][bits]["cycles"] if row["ours"][bits] else None
-
-
-def made_table(rows: list[dict[str, Any]], chosen: list[ArmPeer], widths: list[int]) -> Any:
-    """One row per shape."""
-    ours = [text for bits in widths for text in (f"{bits} bits", "gain")]
-    made = table("shape", *(peer.name for peer in chosen), *ours)
-    for row in rows:
-        cells = [_millions(row["peers"][peer.name] and row["peers"][peer.name]["cycles"]) for peer in chosen]
-        for bits in widths:
-            cycles, bar = _cycles(row, bits), best_peer(row)
-            mark = "" if cycles is None or row["ours"][bits]["tuned"] else "*"
-            cells += [_millions(cycles) + mark, f"{bar / cycles:.2f}x" if bar and cycles else "-"]
-        made.add_row(row["shape"], *cells)
-    return made
-
-
-def _millions(cycles: float | None) -> str:
-    return "-" if cycles is None else f"{cycles / 1e6:.2f}"
 
 
 def _line(row: dict[str, Any]) -> str:
-    parts = [f"{name} {_millions(figures and figures['cycles'])}" for name, figures in row["peers"].items()]
-    parts += [f"{bits} bits {_millions(_cycles(row, bits))}" for bits in row["ours"]]
+    parts = [f"{name} {millions(figures and figures['cycles'])}" for name, figures in row["peers"].items()]
+    parts += [f"{bits} bits {millions(own_cycles(row, bits))}" for bits in row["ours"]]
     return ", ".join(parts)
 
 

@@ -12,7 +12,9 @@ from mmasched.cli.inputs import network_of
 from mmasched.errors import BadInput
 
 EXAMPLE = options.examples(
-    "mmasched compare resnet18 --threads 1", "mmasched compare h56w56/i64o64/k3/p1 --peers onnxruntime,onednn"
+    "mmasched compare resnet18 --threads 1",
+    "mmasched compare h56w56/i64o64/k3/p1 --peers onnxruntime,onednn",
+    "mmasched compare resnet50 --target arm/cortex-a53 --with ncnn,onnxruntime --bits 2,4,8 --plot arm.png",
 )
 
 
@@ -23,8 +25,8 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     work: Annotated[
-        str, typer.Argument(metavar="NETWORK_OR_PROBLEM", help="An .onnx file, a built-in name or a problem.")
-    ],
+        str, typer.Argument(metavar="[NETWORK_OR_PROBLEM]", help="An .onnx file, a built-in name or a problem.")
+    ] = "resnet50",
     target: options.Target = "native",
     log: options.ReadLog = None,
     threads: options.Threads = None,
@@ -34,18 +36,26 @@ def compare(
         typer.Option("--peers", "--with", metavar="NAME,...", help="Which libraries.  [default: all; see doctor]"),
     ] = None,
     python: Annotated[
-        str | None, typer.Option("--python", metavar="FILE", help="Interpreter that has them.  [default: this one]")
+        str | None,
+        typer.Option(
+            "--python",
+            metavar="FILE",
+            help="Interpreter that has them; Arm: what arm64_root.sh made.  [default: this one; out/arm64]",
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="Bursts of 10 ms each.")] = 15,
     json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="CUDA targets: results; what it has is not repeated.")
+        Path | None, typer.Option("--json", metavar="FILE", help="CUDA, Arm: results; what it has is not repeated.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="CUDA targets: ratios as a plot.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="CUDA, Arm: ratios as a plot.")] = None,
+    bits: Annotated[
+        str | None, typer.Option("--bits", metavar="N,...", help="Arm targets: bits of our operands.  [default: 8]")
+    ] = None,
 ) -> None:
     """Time other libraries and mmasched on equal work.
 
     Each has a process of its own, its output is checked, and they are timed in rotation. mmasched runs the best
-    schedule that the log has, else the default one.
+    schedule that the log has, else the default one. For an Arm core, all run emulated and get modelled cycles.
     """
     from mmasched import compare as room
     from mmasched.deploy.records import records_for
@@ -62,8 +72,16 @@ def compare(
 
         names, records = peers.split(",") if peers else None, records_for(options.log_to_read(log))
         return compare_cuda(network_of(work, batch), chip, names, records, python, rounds, json, plot)
-    if json or plot:
-        raise BadInput("--json and --plot are for CUDA targets: leave them out")
+    if chip.target.family == "arm" and not runs_here(chip.target):
+        from mmasched.cli.compare_arm import compare_arm
+        from mmasched.cli.costs import widths_of
+
+        if threads not in (None, 1):
+            raise BadInput(f"one core is modelled, not {threads}: leave --threads out")
+        records = records_for(options.log_to_read(log))
+        return compare_arm(network_of(work, batch), chip, peers, records, python, widths_of(bits or "8"), json, plot)
+    if json or plot or bits:
+        raise BadInput("--json, --plot and --bits are for CUDA and Arm targets: leave them out")
     if not runs_here(chip.target):
         raise BadInput(f"{chip.target} does not run on this machine, so that nothing can be timed: leave --target out")
     count = check_threads(threads)

@@ -43,7 +43,7 @@ def test_peers_compute_the_convolution(python, tmp_path, name):
 
 
 def test_what_a_peer_cannot_do():
-    winograd, direct = PEERS["ncnn-winograd"], PEERS["ncnn"]
+    winograd, direct = PEERS["ncnn-winograd"], PEERS["ncnn-direct"]
     assert direct.unsupported(PROBLEM) is None and winograd.unsupported(PROBLEM) is None
     pointwise = Conv2d(1, 4, 4, 16, 16, 1, input_signed=True, output_signed=True, requantize=SCALE)
     assert "3x3" in winograd.unsupported(pointwise) and direct.unsupported(pointwise) is None
@@ -58,7 +58,8 @@ def test_what_a_peer_cannot_do():
 
 def test_names_and_a_missing_python(tmp_path):
     assert [peer.name for peer in arm_peers()] == list(PEERS)
-    assert [peer.name for peer in arm_peers("onnxruntime, ncnn")] == ["onnxruntime", "ncnn"]
+    assert [peer.name for peer in arm_peers("onnxruntime, ncnn")] == ["onnxruntime", "ncnn-direct", "ncnn-winograd"]
+    assert [peer.name for peer in arm_peers("ncnn-winograd")] == ["ncnn-winograd"]
     with pytest.raises(BadInput, match="did you mean ncnn"):
         arm_peers("ncn")
     with pytest.raises(Missing, match="arm64_root.sh"):

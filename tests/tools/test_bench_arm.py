@@ -5,6 +5,7 @@ import argparse
 import bench_arm
 import pytest
 
+from mmasched.compare.arm import modelled
 from mmasched.errors import BadInput
 from mmasched.problem import Conv2d
 
@@ -16,9 +17,9 @@ def row(ncnn, onnxruntime, ours):
 
 def test_gains_are_against_the_best_peer():
     rows = [row(400.0, 200.0, 100.0), row(None, 800.0, 100.0), row(100.0, 200.0, None)]
-    assert bench_arm.best_peer(rows[0]) == 200.0 and bench_arm.best_peer(rows[1]) == 800.0
-    assert bench_arm.summary(rows, [8]) == {8: pytest.approx(4.0)}
-    assert bench_arm.summary(rows[2:], [8]) == {}
+    assert modelled.best_peer(rows[0]) == 200.0 and modelled.best_peer(rows[1]) == 800.0
+    assert modelled.summary(rows, [8]) == {8: pytest.approx(4.0)}
+    assert modelled.summary(rows[2:], [8]) == {}
 
 
 def test_shapes_are_distinct_and_narrowed():

@@ -52,10 +52,10 @@ class ArmPeer:
 PEERS = {
     peer.name: peer
     for peer in (
-        ArmPeer("ncnn", "ncnn", "ncnn_conv.py", "planar int8 in and out, packing of both, requantization"),
+        ArmPeer("ncnn-direct", "ncnn", "ncnn_conv.py", "planar int8 in and out, packing of both, requantization"),
         ArmPeer(
             "ncnn-winograd", "ncnn", "ncnn_conv.py",
-            "as ncnn, F(4x4,3x3) or F(2x2,3x3) as ncnn chooses, not exact at full range", True,
+            "as ncnn-direct, F(4x4,3x3) or F(2x2,3x3) as ncnn chooses, not exact at full range", True,
         ),
         ArmPeer(
             "onnxruntime", "onnxruntime", "onnxruntime_conv.py",
@@ -77,12 +77,20 @@ class PeerResult:
 
 
 def arm_peers(names: str | None = None) -> list[ArmPeer]:
-    """The peers of a comma-separated list, all for None. Raises BadInput for an unknown name."""
-    chosen = list(PEERS) if names is None else [name.strip() for name in names.split(",")]
-    for name in chosen:
-        if name not in PEERS:
-            raise BadInput(f"there is no peer {name!r} for arm/* targets; {nearest(name, PEERS)}")
-    return [PEERS[name] for name in chosen]
+    """The peers of a comma-separated list, all for None. A library's name stands for all of its paths.
+
+    Raises BadInput for an unknown name.
+    """
+    if names is None:
+        return list(PEERS.values())
+    found: dict[str, ArmPeer] = {}
+    for name in (part.strip() for part in names.split(",")):
+        chosen = {peer.name: peer for peer in PEERS.values() if name in (peer.name, peer.module)}
+        if not chosen:
+            known = dict.fromkeys(text for peer in PEERS.values() for text in (peer.module, peer.name))
+            raise BadInput(f"there is no peer {name!r} for arm/* targets; {nearest(name, list(known))}")
+        found |= chosen
+    return list(found.values())
 
 
 def run_peer(
