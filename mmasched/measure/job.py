@@ -43,8 +43,10 @@ def execute(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
     try:
         if _verify(candidate, job, result, report_phase, 0) and job["measure"]:
             report_phase("run")
-            timer = _beside_anchor(candidate.time, job["config"], job, build)
+            timer = _beside_anchor(candidate.time, job, build)
             measured = timing.measure(timer, job["policy"], job["best_so_far"])
+            if isinstance(timer, timing.Beside):
+                result["anchor_seconds"] = timer.anchor_seconds
             result["cost"], result["times"] = measured.seconds, list(measured.times)
             notes = {"calls": measured.calls, "contended": measured.contended, "stopped_early": measured.stopped_early}
             result["resources"] = {**result["resources"], **{name: value for name, value in notes.items() if value}}
@@ -70,7 +72,7 @@ def confirm(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
                     candidate.close()
             results.append(result)
         timers = [
-            _beside_anchor(_reporting(candidate.time, report_phase, number), job["configs"][number], job, build)
+            _beside_anchor(_reporting(candidate.time, report_phase, number), job, build)
             for number, candidate in candidates
         ]
         times = timing.confirm(timers, job["rounds"], job["policy"]) if timers else []
@@ -94,11 +96,12 @@ class _Anchor:
 _kept = _Anchor()
 
 
-def _beside_anchor(
-    time_once: timing.TimeOnce, config: Any, job: dict[str, Any], build: Build | None
-) -> timing.TimeOnce:
-    """The timer, at the speed that the machine had when the anchor was timed first; itself where there is no anchor."""
-    if job.get("anchor") is None or job["anchor"][0] == config:
+def _beside_anchor(time_once: timing.TimeOnce, job: dict[str, Any], build: Build | None) -> timing.TimeOnce:
+    """The timer, at the speed that the machine had when the anchor was timed first; itself where there is no anchor.
+
+    The anchor too is timed beside itself: a finalist at today's speed would not compare with those at the first one.
+    """
+    if job.get("anchor") is None:
         return time_once
     anchor, seconds = job["anchor"]
     identity = job["problem"], anchor, job["hardware"], job["threads"]
@@ -112,7 +115,7 @@ def _beside_anchor(
         _kept.identity, _kept.candidate = identity, candidate
     if _kept.candidate is None:
         return time_once
-    return timing.beside(time_once, _kept.candidate.time, seconds, job["policy"])
+    return timing.Beside(time_once, _kept.candidate.time, seconds, job["policy"])
 
 
 def _silent(*_: Any) -> None:

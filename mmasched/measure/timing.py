@@ -85,20 +85,29 @@ def measure(time_once: TimeOnce, policy: TimingPolicy | None = None, best: float
             return Measurement(statistics.median(chosen), tuple(chosen), calls, contended=not quiet)
 
 
-def beside(time_once: TimeOnce, anchor: TimeOnce, seconds: float, policy: TimingPolicy) -> TimeOnce:
+class Beside:
     """A timer that says how long the calls would take while the anchor takes ``seconds`` per call, as it once did.
 
     A machine that others share runs at one speed for some seconds and then at another, half as fast perhaps. The anchor
-    is timed just before every sample, and what has become of its time since scales the sample.
+    is timed just before every sample, and what has become of its time since scales the sample. ``anchor_seconds``: the
+    median of its times now.
     """
-    anchor(1)
-    anchor_calls, _ = calibrate(anchor, policy)
 
-    def timed(calls: int) -> float:
-        now = anchor(anchor_calls) / anchor_calls
-        return time_once(calls) * seconds / now
+    def __init__(self, time_once: TimeOnce, anchor: TimeOnce, seconds: float, policy: TimingPolicy):
+        self._time_once, self._anchor, self._seconds = time_once, anchor, seconds
+        anchor(1)
+        self._anchor_calls, first = calibrate(anchor, policy)
+        self._times = [first]
 
-    return timed
+    @property
+    def anchor_seconds(self) -> float:
+        """What a call of the anchor takes now."""
+        return statistics.median(self._times)
+
+    def __call__(self, calls: int) -> float:
+        now = self._anchor(self._anchor_calls) / self._anchor_calls
+        self._times.append(now)
+        return self._time_once(calls) * self._seconds / now
 
 
 def confirm(timers: Sequence[TimeOnce], rounds: int, policy: TimingPolicy | None = None) -> list[tuple[float, ...]]:

@@ -198,14 +198,19 @@ class Session:
     def _finalists(self, effort: Effort) -> list[Record]:
         """The best configs, cheapest first: all in reach of the winner, up to the effort's number.
 
-        The best confirmed one is always among them: only times that were taken side by side compare well.
+        The best confirmed one is always among them, since only times that were taken side by side compare well, and so
+        is the default schedule: nothing wins that is not faster beside it.
         """
         believed = [r for r in standing(self._records).values() if r.ok and r.cost is not None]
         believed.sort(key=lambda record: record.cost)
         limit = believed[0].cost * (1 + FINALIST_MARGIN)
         finalists = [record for record in believed if record.cost <= limit][: effort.finalists]
         champion = next((record for record in believed if record.confirmed), None)
-        return finalists if champion is None or champion in finalists else [*finalists, champion]
+        default = next((record for record in believed if self._config(record) == self._default), None)
+        for record in (champion, default):
+            if record is not None and record not in finalists:
+                finalists.append(record)
+        return finalists
 
     def _config(self, record: Record) -> Config:
         return Config.from_dict(record.template, record.config)

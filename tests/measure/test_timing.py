@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmasched.measure.timing import TimingPolicy, beside, calibrate, confirm, is_quiet, measure, standard_error
+from mmasched.measure.timing import Beside, TimingPolicy, calibrate, confirm, is_quiet, measure, standard_error
 
 POLICY = TimingPolicy()
 
@@ -146,6 +146,8 @@ def test_beside_an_anchor_changes_of_speed_cancel():
         now[0] = next(slowness)
         return calls * 3e-4 * now[0]
 
-    result = measure(beside(lambda calls: calls * 2e-4 * now[0], anchor, 3e-4, POLICY))
+    timer = Beside(lambda calls: calls * 2e-4 * now[0], anchor, 3e-4, POLICY)
+    result = measure(timer)
+    assert timer.anchor_seconds in (3e-4, pytest.approx(4.8e-4))
     assert result.seconds == pytest.approx(2e-4) and not result.contended
     assert set(np.round(result.times, 9)) == {2e-4}

@@ -58,6 +58,14 @@ def test_finalists_are_measured_again_and_luck_does_not_win(problem, make_runner
     assert result.best.outcome.confirmed
 
 
+def test_the_default_schedule_is_always_a_finalist(problem, make_runner, templates):
+    # Far slower than the best in its own pass, and yet it has to be beaten side by side.
+    default = templates.default_config(problem, None, 1)
+    runner = make_runner(noise=lambda config: 50.0 if config == default else 1.0)
+    result = run(problem, runner, 240)
+    assert default in runner.confirmed[0] and result.best.config != default
+
+
 def test_a_new_contender_meets_the_confirmed_winner_side_by_side(problem, make_runner, tmp_path):
     path = tmp_path / "log.jsonl"
     old = run(problem, make_runner(), 10, log=path).best
