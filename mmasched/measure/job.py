@@ -37,13 +37,13 @@ def execute(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
     job: problem (Conv2d), config, hardware, threads, seed, policy (TimingPolicy), measure (bool), thorough (bool: all
     worst cases instead of the two extreme ones), best_so_far (seconds or None), anchor ((config, its seconds) or None).
     """
-    candidate, result = _build(job, job["config"], report_phase, 0, build)
+    candidate, result = build_one(job, job["config"], report_phase, 0, build)
     if candidate is None:
         return result
     try:
-        if _verify(candidate, job, result, report_phase, 0) and job["measure"]:
+        if verify_one(candidate, job, result, report_phase, 0) and job["measure"]:
             report_phase("run")
-            timer = _beside_anchor(candidate.time, job, build)
+            timer = beside_anchor(candidate.time, job, build)
             measured = timing.measure(timer, job["policy"], job["best_so_far"])
             if isinstance(timer, timing.Beside):
                 result["anchor_seconds"] = timer.anchor_seconds
@@ -64,15 +64,15 @@ def confirm(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
     candidates = []
     try:
         for number, config in enumerate(job["configs"]):
-            candidate, result = _build(job, config, report_phase, number, build)
+            candidate, result = build_one(job, config, report_phase, number, build)
             if candidate is not None:
                 candidates.append((number, candidate))
-                if not _verify(candidate, job, result, report_phase, number):
+                if not verify_one(candidate, job, result, report_phase, number):
                     candidates.pop()
                     candidate.close()
             results.append(result)
         timers = [
-            _beside_anchor(_reporting(candidate.time, report_phase, number), job, build)
+            beside_anchor(_reporting(candidate.time, report_phase, number), job, build)
             for number, candidate in candidates
         ]
         times = timing.confirm(timers, job["rounds"], job["policy"]) if timers else []
@@ -96,7 +96,7 @@ class _Anchor:
 _kept = _Anchor()
 
 
-def _beside_anchor(time_once: timing.TimeOnce, job: dict[str, Any], build: Build | None) -> timing.TimeOnce:
+def beside_anchor(time_once: timing.TimeOnce, job: dict[str, Any], build: Build | None) -> timing.TimeOnce:
     """The timer, at the speed that the machine had when the anchor was timed first; itself where there is no anchor.
 
     The anchor too is timed beside itself: a finalist at today's speed would not compare with those at the first one.
@@ -109,7 +109,7 @@ def _beside_anchor(time_once: timing.TimeOnce, job: dict[str, Any], build: Build
         if _kept.candidate is not None:
             _kept.candidate.close()
         _kept.identity = _kept.candidate = None
-        candidate, _ = _build(job, anchor, _silent, 0, build)
+        candidate, _ = build_one(job, anchor, _silent, 0, build)
         if candidate is not None:
             candidate.load_operands(**operand_sets(job["problem"], job["seed"], job["thorough"])[-1].operands)
         _kept.identity, _kept.candidate = identity, candidate
@@ -122,7 +122,7 @@ def _silent(*_: Any) -> None:
     """An anchor was built before: its phases are no news."""
 
 
-def _build(
+def build_one(
     job: dict[str, Any], config: Any, report_phase: ReportPhase, number: int, build: Build | None
 ) -> tuple[Any, dict[str, Any]]:
     """(candidate or None when it could not be built, the result so far)."""
@@ -146,7 +146,7 @@ def _build(
     return candidate, result
 
 
-def _verify(
+def verify_one(
     candidate: Any, job: dict[str, Any], result: dict[str, Any], report_phase: ReportPhase, number: int
 ) -> bool:
     """Compares the candidate bit for bit with the reference on every operand set, random ones last.
