@@ -187,7 +187,7 @@ def header_from_line(raw: Mapping[str, Any]) -> Header:
 
 
 def entry_to_line(entry: Entry, knobs: KnobValues) -> dict[str, Any]:
-    """An entry as a JSON object: the config as places in the header's lists, five digits per time, defaults left out."""
+    """An entry as a JSON object: the config as places in the header's lists, times to five digits, no defaults."""
     templates = list(knobs)
     values = knobs[entry.config.template]
     row = [templates.index(entry.config.template), *(values[knob].index(entry.config[knob]) for knob in values)]

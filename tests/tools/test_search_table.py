@@ -1,0 +1,150 @@
+"""Making tables: what is known survives interruptions, culprits are named, and finished tables can be read."""
+
+import json
+
+import _search_tables
+import _table_collector
+import pytest
+import search_table
+from _search_tables import ALL, SETS, Spec, chosen
+from _table_journal import TableJournal, best_tenth, measuring_order
+
+from mmasched.errors import BadInput
+from mmasched.measure.table import Entry, knob_values, read_table
+from mmasched.problem import Conv2d, Requantize
+from mmasched.space import Ordered, SearchSpace
+
+PROBLEM = Conv2d(1, 8, 8, 32, 32, 1, requantize=Requantize(0.01))
+SPACE = SearchSpace("t", [Ordered("a", tuple(range(1, 41))), Ordered("b", (1, 2, 4))])
+
+
+def entry(config, cost=1.0, **changes):
+    return Entry(config, "correct", cost, cost, (cost,), **changes)
+
+
+@pytest.fixture
+def journal(tmp_path):
+    made = TableJournal(tmp_path / "t.jsonl", knob_values(SPACE))
+    yield made
+    made.close()
+
+
+def reopened(journal):
+    again = TableJournal(journal.path, knob_values(SPACE))
+    again.close()
+    return again
+
+
+def test_a_journal_comes_back_without_its_torn_line(journal):
+    first, second, third = list(SPACE.enumerate())[:3]
+    journal.note(anchor={"seconds": 0.5})
+    journal.add([entry(first), Entry(second, "build_error", detail="no")])
+    journal.confirm(entry(first, 0.9, confirmed=True), 0.95)
+    journal.add([entry(third)])
+    with open(journal.path, "r+b") as file:
+        file.truncate(journal.path.stat().st_size - 7)
+    again = reopened(journal)
+    assert set(again.entries) == {first, second} and again.facts["anchor"] == {"seconds": 0.5}
+    assert again.entries[first].confirmed and again.entries[first].cost == 0.9 and again.repeats == {first: 0.95}
+    assert again.entries[second].outcome == "build_error"
+    with pytest.raises(BadInput, match="another space"):
+        TableJournal(journal.path, knob_values(SearchSpace("t", [Ordered("a", (1, 2))])))
+
+
+def test_the_order_is_a_fixed_permutation_and_the_best_tenth_by_first_passes():
+    order = measuring_order(SPACE)
+    assert order == measuring_order(SPACE) != list(SPACE.enumerate()) and set(order) == set(SPACE.enumerate())
+    entries = [entry(config, 1.0 + number) for number, config in enumerate(order)]
+    entries[0] = Entry(order[0], "run_error")
+    assert [e.single for e in best_tenth(entries)] == [float(n) for n in range(2, 13)]
+    assert best_tenth([]) == []
+
+
+class FakeWorker:
+    """Costs are knob a in milliseconds; b = 4 fails to build, a = 7 kills the process while it is timed."""
+
+    def __init__(self, *_):
+        self.held = []
+
+    def call(self, function, job):
+        if function == "execute":
+            return {"status": "correct", "cost": 1e-3, "times": [1e-3]}
+        if function == "hold":
+            self.held = [(n, c) for n, c in enumerate(job["configs"]) if c["b"] != 4]
+            fine = {"detail": "", "build_seconds": 0.2, "verify_seconds": 0.1, "resources": {"spilled_bytes": 0}}
+            return {
+                "status": "correct",
+                "results": [{**fine, "status": "build_error" if c["b"] == 4 else "correct"} for c in job["configs"]],
+            }
+        assert job["anchor"][1] == 1e-3
+        for number, config in self.held:
+            if config["a"] == 7:
+                return {"status": "run_error", "detail": "killed", "candidate": number}
+        timed = {n: {"cost": c["a"] * 1e-3, "times": [c["a"] * 1e-3], "measure_seconds": 0.02} for n, c in self.held}
+        if function == "confirm_held":
+            timed = {n: {**t, "repeat": 1.01 * t["cost"], "times": t["times"] * 40} for n, t in timed.items()}
+        return {"status": "correct", "results": {str(n): t for n, t in timed.items()}}
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def collector(journal, monkeypatch):
+    monkeypatch.setattr(_table_collector, "Worker", FakeWorker)
+    made = _table_collector.Collector(
+        Spec("t", "3x3", "development", PROBLEM), SPACE, journal, [[0], [0]], chunk=8, say=lambda text: None
+    )
+    yield made
+    made.close()
+
+
+def test_collecting_measures_everything_and_confirms_the_best_tenth(collector, journal):
+    assert collector.collect(1000, float("inf"))
+    entries = journal.entries
+    assert set(entries) == set(SPACE.enumerate())
+    for config, e in entries.items():
+        expected = "build_error" if config["b"] == 4 else "run_error" if config["a"] == 7 else "correct"
+        assert e.outcome == expected, config
+        assert e.cost == (pytest.approx(config["a"] * 1e-3) if expected == "correct" else None)
+        assert e.build_seconds == (0.2 if expected != "run_error" else 0.0)
+    confirmed = [config for config, e in entries.items() if e.confirmed]
+    assert sorted(config["a"] for config in confirmed) == [1, 1, 2, 2, 3, 3, 4]
+    assert set(journal.repeats) == set(confirmed) and len(entries[confirmed[0]].times) == 40
+    again = reopened(journal)
+    assert [e.cost for e in again.entries.values()] == [e.cost and pytest.approx(e.cost) for e in entries.values()]
+
+
+def test_collecting_ends_when_the_time_is_up_and_goes_on(collector, journal):
+    assert not collector.collect(1000, 0.0) and not journal.entries
+    assert collector.collect(30, float("inf")) and len(journal.entries) == 30
+    assert collector.collect(30, float("inf")) and len(journal.entries) == 30
+    assert collector.collect(50, float("inf")) and len(journal.entries) == 50
+    assert set(journal.entries) == set(measuring_order(SPACE)[:50])
+
+
+def test_every_family_has_tables_in_both_sets_and_names_are_checked():
+    for family in ("3x3", "strided", "1x1 wide", "1x1 deep", "odd channels"):
+        sets = {spec.set for spec in _search_tables.MEASURED if spec.family == family}
+        assert sets == {"development", "held-out"}
+    assert not set(SETS["development"]) & set(SETS["held-out"])
+    assert {spec.threads for spec in chosen(["measured"])} == {1, 2}
+    assert [spec.name for spec in chosen(["deep_7", "development"])].count("deep_7") == 1
+    with pytest.raises(BadInput, match="did you mean deep_7"):
+        chosen(["deep7"])
+
+
+def test_a_drafted_table_is_made_shown_and_exported(monkeypatch, tmp_path, capsys):
+    spec = Spec("small", "1x1", "modelled", PROBLEM, "cuda/sm_80", kind="draft", least=40, most=200)
+    monkeypatch.setitem(ALL, "small", spec)
+    where = ["--out", str(tmp_path), "--work", str(tmp_path)]
+    assert search_table.main(["collect", "small", *where]) == 0
+    table = read_table(tmp_path / "small.jsonl.xz")
+    assert table.header.kind == "modelled" and "not measured" in table.header.about
+    assert 40 <= len(table.entries) == table.header.valid and table.optimum > 0
+    assert search_table.main(["status", "small", "conv3x3_56", *where]) == 0
+    assert search_table.main(["export", "small", str(tmp_path / "t4.json"), *where]) == 0
+    assert len(json.loads((tmp_path / "t4.json").read_text())["results"]) == len(table.entries)
+    printed = capsys.readouterr().out
+    assert "(modelled)" in printed and "conv3x3_56 (development): not begun" in printed
+    assert search_table.main(["export", "conv3x3_56", "x.json", *where]) == 2

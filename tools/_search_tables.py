@@ -1,0 +1,86 @@
+"""The tables on which searches are compared: which problem, on which target, in which set. See docs/search.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmasched.errors import BadInput, nearest
+from mmasched.problem import Conv2d, Requantize
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES = ROOT / "tuning_logs" / "tables"
+SCALE = Requantize(0.01)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One table. kind: "measured" here; "draft": the template's draft cycles; "model": the cost model of runner model.
+
+    least, most: valid configs that the thinned space has; enough: configs that make the table complete.
+    """
+
+    name: str
+    family: str
+    set: str
+    problem: Conv2d
+    target: str = "x86/avx512-vnni"
+    threads: int = 1
+    kind: str = "measured"
+    least: int = 5000
+    most: int = 6000
+    enough: int = 3000
+
+    @property
+    def path(self) -> Path:
+        """Where the finished table lies."""
+        return TABLES / f"{self.name}.jsonl.xz"
+
+
+def _conv(height: int, inputs: int, outputs: int, kernel: int, stride: int = 1) -> Conv2d:
+    padding = kernel // 2
+    return Conv2d(1, height, height, inputs, outputs, kernel, stride=stride, padding=padding, requantize=SCALE)
+
+
+DEVELOPMENT, HELD_OUT, MODELLED = "development", "held-out", "modelled"
+MEASURED = (
+    Spec("conv3x3_56", "3x3", DEVELOPMENT, _conv(56, 64, 64, 3)),
+    Spec("strided_56", "strided", DEVELOPMENT, _conv(56, 128, 128, 3, 2)),
+    Spec("wide_56", "1x1 wide", DEVELOPMENT, _conv(56, 64, 256, 1), threads=2),
+    Spec("deep_7", "1x1 deep", DEVELOPMENT, _conv(7, 2048, 512, 1)),
+    Spec("odd_27", "odd channels", DEVELOPMENT, _conv(27, 51, 117, 3)),
+    Spec("conv3x3_14", "3x3", HELD_OUT, _conv(14, 256, 256, 3)),
+    Spec("strided_28", "strided", HELD_OUT, _conv(28, 128, 256, 3, 2), threads=2),
+    Spec("wide_28", "1x1 wide", HELD_OUT, _conv(28, 128, 512, 1)),
+    Spec("deep_14", "1x1 deep", HELD_OUT, _conv(14, 1024, 256, 1), threads=2),
+    Spec("odd_35", "odd channels", HELD_OUT, _conv(35, 97, 75, 3)),
+    Spec("amx_56", "3x3", DEVELOPMENT, _conv(56, 64, 64, 3), "x86/amx"),
+    Spec("amx_28", "1x1 wide", HELD_OUT, _conv(28, 128, 512, 1), "x86/amx"),
+)
+DRAFTED = (
+    Spec("cuda_conv3x3_56", "3x3", MODELLED, _conv(56, 64, 64, 3), "cuda/sm_80", kind="draft", enough=5000),
+    Spec("cuda_strided_28", "strided", MODELLED, _conv(28, 128, 256, 3, 2), "cuda/sm_80", kind="draft", enough=5000),
+    Spec("cuda_deep_14", "1x1 deep", MODELLED, _conv(14, 1024, 256, 1), "cuda/sm_80", kind="draft", enough=5000),
+)
+PRICED = (
+    Spec("arm_conv3x3_14", "3x3", MODELLED, _conv(14, 64, 64, 3), "arm/cortex-a53", 1, "model", 500, 900, 500),
+    Spec("arm_wide_14", "1x1 wide", MODELLED, _conv(14, 64, 128, 1), "arm/cortex-a53", 1, "model", 500, 900, 500),
+)
+ALL = {spec.name: spec for spec in (*MEASURED, *DRAFTED, *PRICED)}
+SETS = {
+    "development": tuple(spec.name for spec in MEASURED if spec.set == DEVELOPMENT),
+    "held-out": tuple(spec.name for spec in MEASURED if spec.set == HELD_OUT),
+    "measured": tuple(spec.name for spec in MEASURED),
+    "draft": tuple(spec.name for spec in DRAFTED),
+    "model": tuple(spec.name for spec in PRICED),
+}
+
+
+def chosen(names: list[str]) -> list[Spec]:
+    """The tables that names of tables and sets stand for, each once. Raises BadInput for an unknown name."""
+    found: dict[str, Spec] = {}
+    for name in names:
+        if name not in ALL and name not in SETS:
+            raise BadInput(f"there is no table or set {name!r}; {nearest(name, [*ALL, *SETS])}")
+        found |= {each: ALL[each] for each in SETS.get(name, (name,))}
+    return list(found.values())

@@ -1,0 +1,178 @@
+"""Makes the tables on which searches are compared (docs/search.md): resumable, and safe to interrupt at any time.
+
+    python tools/search_table.py status
+    python tools/search_table.py collect development --minutes 60
+    python tools/search_table.py collect conv3x3_56 --configs 200 --work out/try --out out/try
+    python tools/search_table.py export conv3x3_56 conv3x3_56.json
+
+Nothing else may run while a table is measured. What is known of an unfinished table lies under --work; a finished one
+is written to tuning_logs/tables/. Names are tables or sets: development, held-out, measured, draft, model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from _search_tables import ALL, ROOT, TABLES, Spec, chosen
+from _table_collector import Collector
+from _table_journal import TableJournal, best_tenth
+from _table_models import draft_table, price_table
+
+from mmasched.errors import BadInput, MmaschedError
+from mmasched.hardware import hardware
+from mmasched.log import to_t4
+from mmasched.measure.affinity import available_cores, pick_cores
+from mmasched.measure.table import Header, Table, knob_values, noise_of, read_table, thinned, write_table
+from mmasched.space import Space
+from mmasched.templates import space_for
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    collect = commands.add_parser("collect", help="measure tables, or go on with them")
+    collect.add_argument("names", nargs="+")
+    collect.add_argument("--configs", type=int, help="configs that make a table complete (default: the table's own)")
+    collect.add_argument("--minutes", type=float, default=1e6, help="begin no new chunk after so many")
+    collect.add_argument("--workers", type=int, default=2, help="processes that build at the same time (default: 2)")
+    collect.add_argument("--chunk", type=int, default=24, help="configs that each builds before they are timed")
+    collect.add_argument("--no-report", action="store_true", help="record no resources: builds take a third less")
+    status = commands.add_parser("status", help="how far the tables are")
+    status.add_argument("names", nargs="*", default=list(ALL))
+    export = commands.add_parser("export", help="write a finished table in the T4 format")
+    export.add_argument("name")
+    export.add_argument("file", type=Path)
+    for each in (collect, status, export):
+        each.add_argument("--work", type=Path, default=ROOT / "out" / "tables", help="unfinished tables (out/tables)")
+        each.add_argument("--out", type=Path, default=TABLES, help="finished tables (tuning_logs/tables)")
+    given = parser.parse_args(arguments)
+    try:
+        return {"collect": _collect, "status": _status, "export": _export}[given.command](given)
+    except MmaschedError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(130)  # Threads that wait for workers would hold the exit up; workers end with their threads.
+
+
+def _collect(given: argparse.Namespace) -> int:
+    deadline = time.monotonic() + 60 * given.minutes
+    for spec in chosen(given.names):
+        enough = given.configs or spec.enough
+        space = thinned(space_for(spec.problem, hardware(spec.target), spec.threads), spec.least, spec.most)
+        if spec.kind == "draft":
+            write_finished(draft_table(spec, space), spec, given.out)
+            continue
+        journal = TableJournal(given.work / f"{spec.name}.jsonl", knob_values(space))
+        try:
+            if spec.kind == "model":
+                done = price_table(spec, space, journal, enough, deadline)
+            else:
+                done = _measure(spec, space, journal, enough, deadline, given)
+        finally:
+            journal.close()
+        if not done:
+            print(f"{spec.name}: time is up with {len(journal.entries)} configs; the same command goes on")
+            return 1
+        write_finished(finished(spec, space, journal), spec, given.out)
+    return 0
+
+
+def _measure(
+    spec: Spec, space: Space, journal: TableJournal, enough: int, deadline: float, given: argparse.Namespace
+) -> bool:
+    cores = available_cores()
+    if len(cores) < spec.threads:
+        raise BadInput(f"{spec.name} needs {spec.threads} cores, and this process may use {len(cores)}")
+    if spec.threads > 1:
+        lanes = [pick_cores(spec.threads)] * given.workers
+    else:
+        lanes = [[cores[i % len(cores)]] for i in range(given.workers)]
+    collector = Collector(spec, space, journal, lanes, chunk=given.chunk, report=not given.no_report)
+    try:
+        return collector.collect(enough, deadline)
+    finally:
+        collector.close()
+
+
+def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
+    """The table of what the journal has."""
+    entries = tuple(journal.entries.values())
+    ratios = [repeat / journal.entries[config].cost for config, repeat in journal.repeats.items()]
+    floor, repeats = noise_of(entries, ratios)
+    about = {
+        "measured": "single passes beside an anchor; the best tenth confirmed side by side",
+        "model": "modelled cycles of the runner model; build and verification times are those of emulation",
+    }[spec.kind]
+    header = Header(
+        spec.problem.key,
+        spec.target,
+        hardware(spec.target).chip,
+        spec.threads,
+        "measured" if spec.kind == "measured" else "modelled",
+        journal.knobs,
+        space.size,
+        space.count_valid(),
+        repeats,
+        floor,
+        journal.facts.get("anchor", {}),
+        journal.facts.get("policy", {}),
+        about,
+    )
+    return Table(header, entries)
+
+
+def write_finished(table: Table, spec: Spec, folder: Path) -> None:
+    """Writes a table and says what it holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{spec.name}.jsonl.xz"
+    write_table(table, path)
+    print(f"{path}: {_summary(table)}, {path.stat().st_size / 1024:.0f} KiB")
+
+
+def _summary(table: Table) -> str:
+    h, entries = table.header, table.entries
+    worst = sum(not entry.ok for entry in entries)
+    confirmed = sum(entry.confirmed for entry in entries)
+    unit = "cycles" if h.kind == "modelled" else "s"
+    near = sum(entry.ok and entry.cost <= table.optimum / 0.97 for entry in entries)
+    return (
+        f"{len(entries)} of {h.valid} configs ({h.kind}), {worst} failed, {confirmed} confirmed, "
+        f"best {table.optimum:.4g} {unit}, {near} within 97%, floor {h.floor:.2%}"
+    )
+
+
+def _status(given: argparse.Namespace) -> int:
+    for spec in chosen(given.names):
+        path, partial = given.out / f"{spec.name}.jsonl.xz", given.work / f"{spec.name}.jsonl"
+        if path.exists():
+            print(f"{spec.name} ({spec.set}): {_summary(read_table(path))}")
+        elif partial.exists():
+            lines = [json.loads(line) for line in partial.read_text().splitlines()]
+            journal = TableJournal(partial, lines[0]["facts"]["knobs"])
+            journal.close()
+            entries = journal.entries.values()
+            left = sum(not entry.confirmed for entry in best_tenth(entries))
+            print(f"{spec.name} ({spec.set}): {len(entries)} of {spec.enough} measured, {left} to confirm")
+        else:
+            print(f"{spec.name} ({spec.set}): not begun")
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    table = read_table(given.out / f"{given.name}.jsonl.xz")
+    given.file.write_text(json.dumps(to_t4(table.records()), indent=1) + "\n")
+    print(f"{given.file}: {len(table.entries)} results")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
