@@ -84,9 +84,9 @@ def copy_cycles(spec: KernelSpec, rows: int, run: int) -> float:
         return 0.0
     if spec.mode != IM2COL:
         return p.batch * p.height * p.width * p.in_channels / 8.0
-    taps = p.kernel[0] * p.kernel[1]
-    per_tap = max(run / taps / 16, 1.0)
-    return rows * p.groups * taps * (per_tap * 2 + 12)
+    # A row of taps is copied at once where its pixels are neighbours, else tap by tap.
+    pieces = p.kernel[0] * (1 if p.groups == 1 and p.dilation[1] == 1 else p.kernel[1])
+    return rows * p.groups * pieces * (2 * max(run / pieces / 16, 1.0) + 12)
 
 
 def step_cycles(config: Config, vector: float, other: float, spilled: float) -> float:

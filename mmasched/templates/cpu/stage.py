@@ -70,6 +70,9 @@ def _im2col(e: Emitter, plan: DensePlan, copier: Copier, tid: tirx.Var) -> None:
         y0 = e.let(oy * p.stride[0] - p.padding[0], "y0")
         x0 = e.let(tirx.floormod(m, p.out_width) * p.stride[1] - p.padding[1], "x0")
         origin = e.let(image * plane.image + plane.offset + g * r.channels, "origin")
+        if not plan.matrix_tiles and p.groups == 1 and p.dilation[1] == 1:
+            _copy_rows(e, plan, copier, to, origin, (y0, x0))
+            return
         with e.loop(p.kernel[0], "kh") as kh, e.loop(p.kernel[1], "kw") as kw:
             y, x = e.let(y0 + kh * p.dilation[0], "y"), e.let(x0 + kw * p.dilation[1], "x")
             tap = kh * p.kernel[1] + kw
@@ -78,6 +81,24 @@ def _im2col(e: Emitter, plan: DensePlan, copier: Copier, tid: tirx.Var) -> None:
                 cell = to + ((tap * (r.channels // 64) + k) * 1024 if plan.matrix_tiles else tap * r.channels)
                 start = origin + y * plane.row + x * plane.pixel + k * 64
                 _copy_tap(e, p, copier, cell, start, size, (y, x))
+
+
+def _copy_rows(e: Emitter, plan: DensePlan, copier: Copier, to: Expr, origin: Expr, corner: tuple[Expr, Expr]) -> None:
+    """The taps of one pixel, a row of them at a time, which lie side by side where none is outside the image."""
+    p, r, plane = plan.spec.problem, plan.reduction, plan.spec.input_plane
+    (y0, x0), columns = corner, p.kernel[1]
+    with e.loop(p.kernel[0], "kh") as kh:
+        y = e.let(y0 + kh * p.dilation[0], "y")
+        row, start = to + kh * (columns * r.channels), origin + y * plane.row
+        if not any(p.padding):
+            copier.copy(row, start + x0 * plane.pixel, columns * r.channels)
+            return
+        whole = tirx.all(y >= 0, y < p.height, x0 >= 0, x0 <= p.width - columns)
+        with e.when(whole):
+            copier.copy(row, start + x0 * plane.pixel, columns * r.channels)
+        with e.when(tirx.Not(whole)), e.loop(columns, "kw") as kw:
+            x = e.let(x0 + kw, "x")
+            _copy_tap(e, p, copier, row + kw * r.channels, start + x * plane.pixel, r.channels, (y, x))
 
 
 def _copy_tap(e: Emitter, p: Conv2d, copier: Copier, to: Expr, start: Expr, size: int, at: tuple[Expr, Expr]) -> None:
