@@ -58,17 +58,18 @@ def test_interleaved_loops_of_any_length_are_exact(template: str, bits: int, cha
     [("neon_smlal", 8, (-127, 127)), ("neon_smlal", 7, None), ("neon_smlal", 6, None), ("neon_smlal", 4, None),
      ("neon_mla", 2, None), ("neon_mla", 3, None)],
 )  # fmt: skip
-def test_the_interval_is_tight(monkeypatch, template: str, bits: int, weight_range) -> None:
+@pytest.mark.parametrize("loop", ["compiled", "interleaved"])
+def test_the_interval_is_tight(monkeypatch, template: str, bits: int, weight_range, loop: str) -> None:
     """A reduction one step longer than the interval: exact as derived, and wrong where the drain comes a step later."""
     scheme = SCHEMES[template]
     values = -(1 << bits - 1), (1 << bits - 1) - 1
     interval = drain.ladder(drain.product_range(values, weight_range or values), scheme.widths)[0]
     problem = problem_of(bits, (interval + 1) * scheme.group, weight_range)
     # For two steps the interval of 8 bits is one body of the loop.
-    chosen = config(template, unroll=2 if interval == 2 else 1)
+    chosen = config(template, unroll=2 if interval == 2 else 1, loop=loop)
     cases = list(worst_case_operands(problem))
     check(problem, chosen, "arm/cortex-a53", cases=cases)
     derived = drain.ladder
     monkeypatch.setattr(drain, "ladder", lambda *args: [derived(*args)[0] + 1, *derived(*args)[1:]])
-    late = outputs(problem, config(template), "arm/cortex-a53", cases)
+    late = outputs(problem, config(template, loop=loop), "arm/cortex-a53", cases)
     assert any((output != reference(problem, **case)).any() for output, case in zip(late, cases, strict=True))
