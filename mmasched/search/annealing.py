@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mmasched.search.base import Option, Strategy
-from mmasched.search.cost_model import Trees, relative_speeds
+from mmasched.search.base import Option
+from mmasched.search.cost_model import Trees
 from mmasched.search.diversity import submodular_pick
-from mmasched.search.inputs import ModelInputs
-from mmasched.space import Config, Space
+from mmasched.search.plan import Planned
+from mmasched.space import Space
 
 
-class Annealing(Strategy):
-    """XGBTuner of AutoTVM ("Learning to optimize tensor programs", Chen et al., NeurIPS 2018).
+class Annealing(Planned):
+    """XGBTuner of AutoTVM ("Learning to optimize tensor programs", Chen et al., NeurIPS 2018), as published.
 
     Whenever `plan_size` more configs were observed, a ranking model is trained on their relative speeds (failures have
     none) and parallel chains look for its maxima. Of the best plan_size x ratio a submodular choice becomes the plan;
@@ -31,35 +32,21 @@ class Annealing(Strategy):
         Option("iterations", 500, "steps of every chain", low=1),
         Option("early_stop", 50, "steps without a new best config after which the chains stop", low=1),
         Option("rounds", 40, "boosting rounds of the model", low=1),
+        Option("analytic", False, "whether the model sees analytic features besides the knobs"),
     )
 
     def __init__(self, space: Space, **common: Any):
-        super().__init__(space, **common)
-        self._inputs = ModelInputs(space, self.features)
         # AutoTVM's parameters of the model.
-        self._model = Trees(self.options.rounds, objective="rank:pairwise", max_depth=3, eta=0.3, gamma=1e-4)
-        self._plan: list[np.ndarray] = []
-        self._plans_made = 0
+        model = Trees(common.get("rounds", 40), objective="rank:pairwise", max_depth=3, eta=0.3, gamma=1e-4)
+        super().__init__(space, model, **common)
         self._chains: np.ndarray | None = None
 
-    def suggest(self, n: int) -> Iterable[Config]:
-        costs = self.costs
-        if len(costs) >= self.options.plan_size * (self._plans_made + 1) and self.best is not None:
-            self._plans_made = len(costs) // self.options.plan_size
-            self._model.fit(self._inputs.matrix(self.rows), relative_speeds(costs))
-            self._plan = list(self._new_plan())
-        while n > 0 and self._plan:
-            config = self.space.config(self._plan.pop(0))
-            if self.is_new(config):
-                n -= 1
-                yield config
-
-    def _new_plan(self) -> np.ndarray:
+    def new_plan(self) -> np.ndarray:
         o = self.options
         if self._chains is None:
             self._chains = self.space.sample_rows(self.rng, o.chains)
         maxima = Maxima(self.space, int(o.plan_size * o.ratio), self._seen)
-        self._chains = anneal(self.space, self._score, self._chains, maxima, o.iterations, o.early_stop, self.rng)
+        self._chains = anneal(self.space, self.score, self._chains, maxima, o.iterations, o.early_stop, self.rng)
         rows, scores = maxima.best_first()
         # What is left of the plan, epsilon of its size, `propose` fills up at random.
         planned = o.plan_size - int(o.epsilon * o.plan_size)
@@ -67,8 +54,14 @@ class Annealing(Strategy):
             rows = rows[submodular_pick(scores, rows, planned, o.knob_weight)]
         return rows[:planned]
 
-    def _score(self, rows: np.ndarray) -> np.ndarray:
-        return self._model.predict(self._inputs.matrix(rows))
+
+class AnnealingTuned(Annealing):
+    """`annealing` at its best here: small plans, analytic features, and no more chains than a small plan needs."""
+
+    OPTIONS = tuple(
+        replace(option, default={"plan_size": 8, "analytic": True, "chains": 64}.get(option.name, option.default))
+        for option in Annealing.OPTIONS
+    )
 
 
 class Maxima:

@@ -56,13 +56,14 @@ class PriorSample:
 
 @dataclass(frozen=True)
 class Option:
-    """One setting of a strategy; values must have the default's type and be at least `low` and at most `high`."""
+    """One setting of a strategy; values must have the default's type and be in [`low`, `high`], or among `choices`."""
 
     name: str
     default: Any
     doc: str
     low: float | None = None
     high: float | None = None
+    choices: tuple[str, ...] = ()
 
     def check(self, value: Any) -> Any:
         """`value`, converted from int to float where the default is a float. Raises BadInput when it does not fit."""
@@ -71,6 +72,8 @@ class Option:
             value = float(value)
         if type(value) is not kind:
             raise BadInput(f"search option {self.name!r} is {value!r}: give a {kind.__name__} like {self.default!r}")
+        if self.choices and value not in self.choices:
+            raise BadInput(f"search option {self.name!r} is {value!r}: give one of {', '.join(self.choices)}")
         # "not >=" rather than "<": NaN fits nowhere.
         if self.low is not None and not value >= self.low:
             raise BadInput(f"search option {self.name!r} is {value!r}: give at least {self.low}")
@@ -116,6 +119,11 @@ class Strategy(ABC):
         self._positions: dict[int, int] = {}
         self._rows: list[np.ndarray] = []
         self._costs: list[float] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether the strategy expects nothing more from further trials; it goes on proposing all the same."""
+        return False
 
     @abstractmethod
     def suggest(self, n: int) -> Iterable[Config]:

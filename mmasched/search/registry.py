@@ -12,8 +12,14 @@ from mmasched.space import Space
 # name -> module and class; imported when asked for, as the learning ones bring xgboost along.
 _STRATEGIES = {
     "annealing": "annealing:Annealing",
+    "annealing_tuned": "annealing:AnnealingTuned",
+    "bayesian_gp": "bayesian:BayesianGp",
+    "bayesian_tpe": "bayesian:BayesianTpe",
     "distinctive": "distinctive:Distinctive",
+    "droplet": "droplet:Droplet",
     "ensemble": "ensemble:Ensemble",
+    "evolution": "evolution:Evolution",
+    "genetic": "genetic:Genetic",
     "grid": "grid:Grid",
     "random": "random_search:Random",
 }

@@ -3,15 +3,27 @@
 import numpy as np
 import pytest
 
+from mmasched.errors import Missing
 from mmasched.search import Observation, create, names
 from mmasched.space import Choice, Config, Flag, Ordered, SearchSpace, UnionSpace, constraint
 
 # Small enough to run every strategy through many batches.
-QUICK = {"annealing": {"plan_size": 12, "iterations": 30, "chains": 32}, "ensemble": {"rounds": 8, "pool": 500}}
+QUICK = {
+    "annealing": {"plan_size": 12, "iterations": 30, "chains": 32},
+    "annealing_tuned": {"iterations": 20, "chains": 32},
+    "bayesian_gp": {"near": 500},
+    "bayesian_tpe": {"near": 500},
+    "ensemble": {"rounds": 8, "pool": 500},
+    "evolution": {"plan_size": 12, "population": 40, "warmup": 12},
+    "genetic": {"population": 10},
+}
 
 
 def quick(name, space, **arguments):
-    return create(name, space, **{**QUICK.get(name, {}), **arguments})
+    try:
+        return create(name, space, **{**QUICK.get(name, {}), **arguments})
+    except Missing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(params=names())

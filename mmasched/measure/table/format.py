@@ -1,4 +1,4 @@
-"""A table on disk: JSON lines, compressed. The first line says what was measured and how, each other one is a config."""
+"""A table on disk: JSON lines, compressed. The first line says what was measured and how, the others are configs."""
 
 from __future__ import annotations
 
