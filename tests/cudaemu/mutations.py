@@ -225,6 +225,25 @@ HOPPER = (
     Mutation("no wgmma.fence", "MissingFence", "      tvm_builtin_ptx_wgmma_fence();\n", ""),
     Mutation("wgmma is not waited for", "BarrierMisuse", "      tvm_builtin_ptx_wgmma_wait_0();\n", ""),
     Mutation("wgmma is not committed", "BarrierMisuse", "      tvm_builtin_ptx_wgmma_commit();\n", ""),
+    Mutation(
+        "wgmma is waited for one group too late", "Race", "wait_group.sync.aligned 0;", "wait_group.sync.aligned 1;"
+    ),
+    Mutation(
+        "a warp has a descriptor of its own",
+        "Divergence",
+        "b_desc + (s * 2),",
+        "b_desc + (warp == 2 ? 0 : s * 2),",
+    ),
+    Mutation(
+        "a warp waits twice", "Divergence", WGMMA_WAIT, WGMMA_WAIT + WGMMA_WAIT.replace("tvm", "if (warp == 1) tvm")
+    ),
+    Mutation(
+        "bytes cleared before they are loaded, without a fence",
+        "MissingFence",
+        "  __syncthreads();\n  if (tx < 128)",
+        "  ((uint*)(smem_ptr + (base - tvm_builtin_cuda_cvta_generic_to_shared(smem_ptr))))[tx] = 0u;\n"
+        "  __syncthreads();\n  if (tx < 128)",
+    ),
     Mutation("accumulators start with garbage", "WrongValues", "(uint)((k + s) > 0)", "1u"),
     Mutation("accumulators start again in each slice", "WrongValues", "(uint)((k + s) > 0)", "(uint)(s > 0)"),
     Mutation(

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mmasched.cudaemu import BadOperand, TensorMap, emulate
+from mmasched.cudaemu import BadOperand, Deadlock, TensorMap, emulate
 from mmasched.errors import BadInput
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for the emulator: apt-get install g++")
@@ -101,3 +101,51 @@ def test_an_mbarrier_counts_no_more_than_a_megabyte():
 def test_what_the_driver_refuses_is_bad_input(fields, complaint):
     with pytest.raises(BadInput, match=complaint):
         tensor_map(**fields)
+
+
+STORE = """extern "C" __global__ void __launch_bounds__(32) main_kernel(unsigned* x_ptr, unsigned* y_ptr) {
+  extern __shared__ __align__(128) unsigned char smem[];
+  unsigned* words = (unsigned*)smem;
+  words[threadIdx.x] = threadIdx.x + 1;
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  __syncwarp();
+  if (threadIdx.x == 0) {
+    unsigned from = __cvta_generic_to_shared(smem);
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], 128;" :: "l"(x_ptr), "r"(from) : "memory");
+    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+    asm volatile("cp.async.bulk.wait_group@ 0;" ::: "memory");
+    words[0] = 99;
+    y_ptr[0] = *(volatile unsigned*)x_ptr;
+    asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+    y_ptr[1] = *(volatile unsigned*)x_ptr;
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    "form, delivery, seen", [("", "late", 1), (".read", "late", 0), ("", "early", 1), (".read", "early", 1)]
+)
+def test_a_store_that_was_read_may_arrive_later(form, delivery, seen):
+    """After .read the source may be overwritten, but the destination need not hold the bytes yet."""
+    x, y = np.zeros(32, np.uint32), np.zeros(2, np.uint32)
+    launch = SimpleNamespace(name="main_kernel", grid=1, block=32, shared_bytes=128)
+    emulate(STORE.replace("@", form), [launch], {"x": x, "y": y}, "sm_90a", delivery=delivery)
+    np.testing.assert_array_equal(x, np.arange(1, 33))
+    assert y.tolist() == [seen, 1]
+
+
+def test_a_column_of_another_mode_than_its_map():
+    with pytest.raises(BadOperand, match="mode is not that of its tensor map"):
+        load(tensor_map(box=(32, 4, 3, 2)), (0, 0, 0, 0), 32 * 24, ", {0, 0}")
+
+
+def test_a_column_that_starts_outside_its_bounding_box():
+    described = tensor_map(lower=(-1, -1), upper=(-1, -1), channels=32, pixels=8)
+    with pytest.raises(BadOperand, match="outside its bounding box"):
+        load(described, (0, WIDTH - 1, 0, 0), 32 * 8, ", {0, 0}")
+
+
+def test_a_column_of_fewer_bytes_than_expected():
+    described = tensor_map(lower=(-1, -1), upper=(-1, -1), channels=32, pixels=8)
+    with pytest.raises(Deadlock):
+        load(described, (0, 0, 0, 0), 32 * 8, ", {0, 0}", expected=32 * 9)

@@ -19,7 +19,7 @@ def rule(instruction: Instruction, scope: Scope) -> str | None:
     if form == ["commit_group"]:
         return "emu_bulk_commit();"
     if form in (["wait_group"], ["wait_group", "read"]):
-        return f"emu_bulk_wait({scope.immediate(operands[0])});"
+        return f"emu_bulk_wait({scope.immediate(operands[0])}, {int(form[-1] == 'read')});"
     if form[:1] == ["prefetch"]:
         return "" if form[-1] != "valid_addr" else None  # a hint
     if form[-1] == "L2::cache_hint":

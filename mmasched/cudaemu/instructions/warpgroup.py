@@ -7,6 +7,8 @@ from mmasched.cudaemu.instructions.matrix import mma_shape
 from mmasched.cudaemu.lowering import Scope
 from mmasched.cudaemu.ptx_text import Group, Instruction
 
+# Columns of integer and binary forms (PTX ISA, shapes of wgmma); 8-bit floats have every multiple of 8 up to 256. ptxas
+# accepts exactly these.
 _INTEGER_N = {8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256}
 _FP8 = ("e4m3", "e5m2")
 _FORMS = {("s8", "s8"), ("s8", "u8"), ("u8", "s8"), ("u8", "u8"), *((a, b) for a in _FP8 for b in _FP8)}
@@ -70,7 +72,7 @@ def _accumulate(
         return None
     if a in _FP8:
         return "EMU_FLOAT" if d == "f32" and not saturate else None
-    if d != "s32" or shape[1] not in _INTEGER_N - {240, 256}:
+    if d != "s32" or shape[1] not in _INTEGER_N:
         return None
     return "EMU_SATURATE" if saturate else "EMU_WRAP"
 

@@ -10,7 +10,7 @@ constexpr int kBarriers = 17;  // PTX ISA, bar: sixteen barriers per block; and 
 
 struct Barrier {
   uint32_t arrived = 0, expected = 0, waiting = 0;  // threads, threads, a bit per waiting warp
-  uint32_t count_true = 0;
+  uint32_t present = 0, count_true = 0;             // lanes that have arrived, and those whose predicate holds
   VectorClock clock;
 };
 Barrier barriers[kBarriers];
@@ -29,6 +29,7 @@ bool arrive(Warp& warp, uint32_t mask) {
   if (barrier.waiting >> warp.index & 1) fail("BarrierMisuse", "warp %u arrives twice at barrier %u", warp.index, id);
   barrier.expected = expected;
   barrier.arrived += kLanes;
+  barrier.present += uint32_t(__builtin_popcount(mask));
   release_warp(warp, barrier.clock);
   for (uint32_t lane = 0; lane < kLanes; lane++)
     if ((mask >> lane & 1) && warp.in[0][lane]) barrier.count_true++;
@@ -36,7 +37,7 @@ bool arrive(Warp& warp, uint32_t mask) {
   if (barrier.arrived > barrier.expected) fail("BarrierMisuse", "more threads arrive at barrier %u than it expects", id);
   if (barrier.arrived < barrier.expected) return mode == 1;
   statistics.barriers++;
-  uint32_t results[3] = {barrier.count_true == machine.threads, barrier.count_true != 0, barrier.count_true};
+  uint32_t results[3] = {barrier.count_true == barrier.present, barrier.count_true != 0, barrier.count_true};
   for (uint32_t w = 0; w < machine.warp_count; w++) {
     if (!(barrier.waiting >> w & 1)) continue;
     Warp& other = machine.warps[w];

@@ -18,6 +18,7 @@ struct Bulk {
   uint32_t barrier;            // of a load
   uint32_t slot, clock;        // how its accesses are recorded
   bool moved;
+  std::vector<uint8_t> taken;  // of a store: the bytes of its box once they have been read
 };
 std::deque<Bulk> loads;
 
@@ -25,6 +26,7 @@ struct Stores {
   std::vector<Bulk> operations;
   std::vector<size_t> groups;  // sizes of committed groups, oldest first
   size_t open = 0;
+  std::vector<Bulk> leaving;   // read from shared memory, not yet written to global memory
 };
 Stores stores[kMaxWarps][kLanes];
 
@@ -33,7 +35,7 @@ constexpr uint32_t kRecordSlots = 60;  // stands where a lane stands in other re
 Bulk begin(std::vector<Piece> pieces, uint32_t shared, uint32_t bytes, int swizzle, uint32_t barrier) {
   uint32_t clock = ++machine.async_now;
   statistics.bulk_copies++;
-  return {std::move(pieces), shared, bytes, swizzle, barrier, clock % kRecordSlots, clock, false};
+  return {std::move(pieces), shared, bytes, swizzle, barrier, clock % kRecordSlots, clock, false, {}};
 }
 
 void load_bytes(Bulk& bulk) {
@@ -45,10 +47,36 @@ void load_bytes(Bulk& bulk) {
   bulk.moved = true;
 }
 
-void store_bytes(Bulk& bulk) {
+void take_bytes(Bulk& bulk) {
+  if (!bulk.taken.empty()) return;
+  bulk.taken.resize(bulk.bytes);
   for (const Piece& piece : bulk.pieces)
-    if (piece.global) memcpy(piece.global, memory.shared + swizzled(bulk.shared + piece.at, bulk.swizzle), piece.bytes);
+    memcpy(&bulk.taken[piece.at], memory.shared + swizzled(bulk.shared + piece.at, bulk.swizzle), piece.bytes);
+}
+
+void store_bytes(Bulk& bulk) {
+  if (bulk.moved) return;
+  take_bytes(bulk);
+  for (const Piece& piece : bulk.pieces)
+    if (piece.global) memcpy(piece.global, &bulk.taken[piece.at], piece.bytes);
   bulk.moved = true;
+}
+
+// Fails where the asynchronous proxy meets a plain write that no proxy fence, of the writer or of this lane, has announced.
+void after_fence(uint32_t record, long long byte, Lane& lane, const char* what, const char* does) {
+  uint32_t agent = record >> 6 & 63, writer = record & 63, clock = record >> 12;
+  bool fenced = writer < kLanes && machine.warps[agent].lanes[writer].fence_clock >= clock;
+  if (!fenced && !lane.fenced.covers(agent, writer, clock))
+    fail("MissingFence", "%s %s shared byte %lld that warp %u wrote, without fence.proxy.async in between", what, does, byte, agent);
+}
+
+void fenced_writes(uint32_t offset, uint32_t size, Lane& lane) {
+  if (!machine.options.races) return;
+  for (uint32_t i = 0; i < size; i++) {
+    uint32_t record = memory.writer[offset + i];
+    if (record == 0 || record == kInFlight || (record >> 6 & 63) == kAsyncAgent) continue;
+    after_fence(record, (long long)(offset + i) - memory.dynamic_begin, lane, "a bulk copy", "overwrites");
+  }
 }
 
 void issue_load(Bulk bulk) {
@@ -57,7 +85,9 @@ void issue_load(Bulk bulk) {
   mbarrier_for_copy(bulk.barrier, lane);
   for (const Piece& piece : bulk.pieces) {
     if (piece.global) global_read(piece.global, piece.bytes, false);
-    shared_claim(swizzled(bulk.shared + piece.at, bulk.swizzle), piece.bytes, lane);
+    uint32_t offset = swizzled(bulk.shared + piece.at, bulk.swizzle);
+    fenced_writes(offset, piece.bytes, lane);
+    shared_claim(offset, piece.bytes, lane);
   }
   if (machine.options.early) load_bytes(bulk);
   loads.push_back(std::move(bulk));
@@ -95,7 +125,7 @@ void begin_asynchronous() {
   loads.clear();
   for (auto& warp : stores)
     for (Stores& lane : warp)
-      if (!lane.operations.empty() || !lane.groups.empty()) lane = Stores();
+      if (!lane.operations.empty() || !lane.groups.empty() || !lane.leaving.empty()) lane = Stores();
 }
 
 bool deliver_one() {
@@ -109,9 +139,11 @@ bool deliver_one() {
 void end_asynchronous() {
   if (!loads.empty()) fail("BarrierMisuse", "the block ends while a bulk copy into its shared memory is in flight");
   for (auto& warp : stores)
-    for (Stores& lane : warp)
+    for (Stores& lane : warp) {
       for (Bulk& bulk : lane.operations)
         if (!bulk.moved) fail("BarrierMisuse", "the block ends while a bulk store still reads its shared memory: no cp.async.bulk.wait_group");
+      for (Bulk& bulk : lane.leaving) store_bytes(bulk);
+    }
 }
 
 void async_read(uint32_t offset, uint32_t size, Lane& lane, const VectorClock& reader, const char* what) {
@@ -128,9 +160,7 @@ void async_read(uint32_t offset, uint32_t size, Lane& lane, const VectorClock& r
       fail("Race", "%s reads shared byte %lld that %s %u wrote without a barrier in between", what, byte,
            agent == kAsyncAgent ? "asynchronous copy" : "warp", agent == kAsyncAgent ? clock : agent);
     if (agent == kAsyncAgent) continue;
-    bool fenced = writer < kLanes && machine.warps[agent].lanes[writer].fence_clock >= clock;
-    if (!fenced && !lane.fenced.covers(agent, writer, clock))
-      fail("MissingFence", "%s reads shared byte %lld that warp %u wrote, without fence.proxy.async in between", what, byte, agent);
+    after_fence(record, byte, lane, what, "reads");
   }
 }
 
@@ -187,20 +217,27 @@ void emu_bulk_commit() {
   mine.open = 0;
 }
 
-// Waiting makes the reads of shared memory known to the lane; with or without .read the bytes have left by then.
-void emu_bulk_wait(unsigned remaining) {
+// Waiting makes the reads of shared memory known to the lane. With .read the bytes may reach global memory later still, up to the
+// end of the block.
+void emu_bulk_wait(unsigned remaining, unsigned reads_only) {
   Lane& lane = *machine.current;
   Stores& mine = stores[lane.warp->index][lane.index];
-  if (mine.groups.size() <= remaining) return;
-  size_t finished = mine.groups.size() - remaining, count = 0;
+  size_t finished = mine.groups.size() > remaining ? mine.groups.size() - remaining : 0, count = 0;
   for (size_t i = 0; i < finished; i++) count += mine.groups[i];
   VectorClock known;
   for (size_t i = 0; i < count; i++) {
-    if (!mine.operations[i].moved) store_bytes(mine.operations[i]);
-    known.add(kAsyncAgent, uint16_t(mine.operations[i].slot), mine.operations[i].clock);
+    Bulk& bulk = mine.operations[i];
+    take_bytes(bulk);
+    known.add(kAsyncAgent, uint16_t(bulk.slot), bulk.clock);
+    mine.leaving.push_back(std::move(bulk));
   }
   mine.operations.erase(mine.operations.begin(), mine.operations.begin() + long(count));
   mine.groups.erase(mine.groups.begin(), mine.groups.begin() + long(finished));
-  acquire(lane, known);
+  if (!reads_only) {
+    // Groups that an earlier .read waited for are older than all that are left.
+    for (Bulk& bulk : mine.leaving) store_bytes(bulk);
+    mine.leaving.clear();
+  }
+  if (count) acquire(lane, known);
 }
 }

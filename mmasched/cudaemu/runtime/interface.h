@@ -72,7 +72,7 @@ void emu_tensor_load(uint32_t shared, uint64_t map, unsigned rank, const int32_t
                      const uint32_t* offsets, uint32_t barrier);
 void emu_tensor_store(uint64_t map, unsigned rank, const int32_t* coordinates, uint32_t shared);
 void emu_bulk_commit();
-void emu_bulk_wait(unsigned remaining);
+void emu_bulk_wait(unsigned remaining, unsigned reads_only);
 // accumulators: pointers to the n / 2 registers; a: four registers' bits, or a descriptor in a[0] when shared_a.
 void emu_wgmma(uint64_t kind, void* const* accumulators, unsigned shared_a, uint64_t a0, uint64_t a1, uint64_t b,
                unsigned scale_d, unsigned negate);

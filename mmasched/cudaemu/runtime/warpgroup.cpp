@@ -2,6 +2,7 @@
 // alone, so each warp executes its part: when its group is waited for ("late"), its accumulators being unusable until then, or at
 // once ("early"). Fragments and matrix descriptors: PTX ISA, "Asynchronous warpgroup level matrix instructions".
 #include <deque>
+#include <initializer_list>
 #include "asynchronous.h"
 #include "failure.h"
 #include "machine.h"
@@ -12,6 +13,7 @@
 namespace emu {
 namespace {
 
+constexpr uint32_t kRegisterFile = 65536;  // 32-bit registers of a multiprocessor
 constexpr uint32_t kPoison = 0x7fbadbad;  // what accumulators hold while an instruction is in flight
 
 struct WarpMultiply {
@@ -40,10 +42,15 @@ struct State {
   size_t open = 0;
   std::vector<Tile> tiles;
   bool fenced = false;
-  uint64_t issued = 0;
+  uint64_t executed = 0;                // digest of the warpgroup's instructions, which its four warps have to share
+  uint32_t registers = 0;               // of setmaxnreg
   void* const* accumulators[kLanes] = {};
 };
 State states[kMaxWarps];
+
+void note(State& state, std::initializer_list<uint64_t> facts) {
+  for (uint64_t fact : facts) state.executed = ((state.executed ^ fact) * 0x9e3779b97f4a7c15ull) ^ (state.executed >> 29);
+}
 
 struct Layout {
   uint32_t start, leading, stride;
@@ -127,7 +134,7 @@ bool touched(const Tile& tile) {
   return false;
 }
 
-size_t find_tile(State& state, Warp& warp, int count) {
+size_t find_tile(State& state, int count) {
   for (size_t i = 0; i < state.tiles.size(); i++)
     if (state.tiles[i].registers[0] == state.accumulators[0][0]) {
       if (state.tiles[i].registers.size() == size_t(count) * kLanes) return i;
@@ -139,7 +146,6 @@ size_t find_tile(State& state, Warp& warp, int count) {
   tile.values.resize(tile.registers.size());
   tile.left.resize(tile.registers.size());
   for (size_t i = 0; i < tile.registers.size(); i++) memcpy(&tile.left[i], tile.registers[i], 4);
-  (void)warp;
   state.tiles.push_back(std::move(tile));
   return state.tiles.size() - 1;
 }
@@ -166,8 +172,7 @@ bool issue_multiply(Warp& warp, uint32_t) {
     m.a_words[t + 4][g] = uint32_t(warp.in[2][lane]);
     m.a_words[t + 4][g + 8] = uint32_t(warp.in[2][lane] >> 32);
   }
-  for (uint64_t descriptor : {m.shared_a ? m.a_descriptor : 0, m.b_descriptor})
-  {
+  for (uint64_t descriptor : {m.shared_a ? m.a_descriptor : 0, m.b_descriptor}) {
     if (descriptor >> 49 & 7) fail("LimitReached", "matrix descriptors with a base offset are not emulated");
     // Without a base offset the swizzle pattern has to start where its repetition is aligned.
     Layout layout(descriptor);
@@ -179,7 +184,7 @@ bool issue_multiply(Warp& warp, uint32_t) {
     in_shared(at, 16, "wgmma's read");
     async_read(at, 16, warp.lanes[0], warp.clock, "wgmma");
   });
-  m.tile = find_tile(state, warp, m.kind.n / 2);
+  m.tile = find_tile(state, m.kind.n / 2);
   Tile& tile = state.tiles[m.tile];
   if (tile.pending == 0 && !tile.fenced && touched(tile))
     fail("MissingFence", "wgmma.mma_async on accumulators that were changed since the last wgmma.fence");
@@ -197,7 +202,7 @@ bool issue_multiply(Warp& warp, uint32_t) {
   }
   state.queue.push_back(m);
   state.open++;
-  state.issued++;
+  note(state, {warp.detail[0], warp.in[4][0], m.shared_a ? m.a_descriptor : 0, m.b_descriptor});
   return true;
 }
 
@@ -205,6 +210,7 @@ bool fence_registers(Warp& warp, uint32_t) {
   State& state = states[warp.index];
   merge_lanes(warp);  // what one lane waited for, the warp has waited for once its lanes have met here
   state.fenced = true;
+  note(state, {1});
   for (Tile& tile : state.tiles) tile.fenced = tile.pending == 0;
   return true;
 }
@@ -213,12 +219,14 @@ bool commit_group(Warp& warp, uint32_t) {
   State& state = states[warp.index];
   state.groups.push_back(state.open);
   state.open = 0;
+  note(state, {2});
   return true;
 }
 
 bool wait_group(Warp& warp, uint32_t) {
   State& state = states[warp.index];
   size_t remaining = size_t(warp.detail[0]);
+  note(state, {3, remaining});
   if (state.groups.size() <= remaining) return true;
   size_t finished = state.groups.size() - remaining;
   for (size_t group = 0; group < finished; group++)
@@ -244,10 +252,15 @@ bool wait_group(Warp& warp, uint32_t) {
   return true;
 }
 
-bool nothing(Warp&, uint32_t) { return true; }
+bool set_registers(Warp& warp, uint32_t) {
+  State& state = states[warp.index];
+  state.registers = uint32_t(warp.detail[0]);
+  note(state, {4, state.registers});
+  return true;
+}
 
 const Operation kWarpMultiply{"wgmma.mma_async", issue_multiply}, kRegisterFence{"wgmma.fence", fence_registers}, kCommit{"wgmma.commit_group", commit_group},
-    kGroupWait{"wgmma.wait_group", wait_group}, kRegisters{"setmaxnreg", nothing};
+    kGroupWait{"wgmma.wait_group", wait_group}, kRegisters{"setmaxnreg", set_registers};
 
 }  // namespace
 
@@ -256,11 +269,18 @@ void begin_warpgroups() {
 }
 
 void end_warpgroups() {
+  bool asked = true;
+  uint32_t total = 0;
   for (uint32_t w = 0; w < machine.warp_count; w++) {
     if (!states[w].queue.empty()) fail("BarrierMisuse", "warp %u ends while wgmma.mma_async is in flight: no wgmma.wait_group", w);
-    if (states[w].issued != states[w / 4 * 4].issued)
-      fail("Divergence", "the warps of a warpgroup executed different numbers of wgmma.mma_async");
+    if (states[w].executed != states[w / 4 * 4].executed)
+      fail("Divergence", "warps %u and %u of a warpgroup executed different wgmma or setmaxnreg instructions, or the same ones with "
+           "different descriptors, predicates or counts", w / 4 * 4, w);
+    if (states[w].registers == 0) asked = false;
+    total += states[w].registers * kLanes;
   }
+  // Whoever asks for more registers waits until others have given them back.
+  if (asked && total > kRegisterFile) fail("Deadlock", "setmaxnreg asks for %u registers in the block's warps; there are %u", total, kRegisterFile);
 }
 
 }  // namespace emu
