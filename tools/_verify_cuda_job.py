@@ -39,7 +39,8 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     result: dict[str, Any] = {"status": "correct", "detail": "", "resources": {}, "seconds": clock.seconds}
     report_phase("build")
     try:
-        source = cuda_source(generate(problem, config, hardware), hardware)
+        program = generate(problem, config, hardware)
+        source = cuda_source(program, hardware)
         result["code"] = hashlib.sha256(source.text.encode()).hexdigest()[:16]
         clock.stop("lower")
         if job["compiler"] is not None:
@@ -52,7 +53,8 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     clock.stop("report")
     smaller = shrunken(problem, config, hardware, int(job["macs"] / _effort(problem, config, hardware)))
     clock.stop("shrink")
-    found = emulation_job.verified(smaller, config, hardware, job["seed"], report_phase, emulate, EmulationError)
+    built = (program, source) if smaller is problem else None
+    found = emulation_job.verified(smaller, config, hardware, job["seed"], report_phase, emulate, EmulationError, built)
     clock.stop("verify")
     result["emulated"] = AS_GIVEN if smaller is problem else smaller.key
     return {**result, "status": found["status"], "detail": found["detail"]}

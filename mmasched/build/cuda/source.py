@@ -84,7 +84,8 @@ def _lower(module: tvm.IRModule, target: tvm.target.Target) -> tuple[tvm.IRModul
     """(host part, part for each device), ready for the code generators.
 
     The passes of TVM's "tirx" pipeline that explicit integer kernels need, simplified once instead of three times and
-    without those for 16-bit floats: nvcc makes the same machine code of it, and lowering takes half as long.
+    without those for 16-bit floats: nvcc makes the same machine code of it, and lowering takes half as long. Indices
+    have 32 bits from the start, so that NarrowDataType would change nothing.
     """
     passes = tvm.tirx.transform
     lowered = tvm.ir.transform.Sequential(
@@ -94,7 +95,6 @@ def _lower(module: tvm.IRModule, target: tvm.target.Target) -> tuple[tvm.IRModul
             tvm.s_tir.transform.UnifyThreadBinding(),
             passes.LowerTIRxOpaque(),
             passes.FlattenBuffer(),
-            passes.NarrowDataType(32),
             passes.VectorizeLoop(True),
             passes.UnrollLoop(),
             passes.StmtSimplify(),

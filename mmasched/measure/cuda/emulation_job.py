@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmasched.measure.cuda.emulate import Emulate, complaint, passes
 from mmasched.problem import Conv2d
 from mmasched.space import Config
+
+if TYPE_CHECKING:
+    from mmasched.build.cuda import CudaSource
+    from mmasched.templates.cuda.program import CudaProgram
 
 ReportPhase = Callable[..., None]
 AS_GIVEN = "as given"
@@ -44,8 +48,12 @@ def verified(
     report_phase: ReportPhase,
     emulate: Emulate,
     failure: type[Exception],
+    built: tuple[CudaProgram, CudaSource] | None = None,
 ) -> dict[str, Any]:
-    """The result of a job. `failure` is what `emulate` raises when a candidate does what it must not."""
+    """The result of a job. `failure` is what `emulate` raises when a candidate does what it must not.
+
+    built: the program and source of a valid config that the caller has already made, for this very problem.
+    """
     from mmasched.build import BuildError
     from mmasched.build.cuda import architecture, cuda_source
     from mmasched.templates import generate, space_for
@@ -57,8 +65,8 @@ def verified(
         broken = space_for(problem, hardware).violated(config)
         if broken:
             return {**result, "status": "constraint", "detail": f"the config breaks {', '.join(broken)}"}
-        program = generate(problem, config, hardware)
-        source = cuda_source(program, hardware)
+        program = built[0] if built else generate(problem, config, hardware)
+        source = built[1] if built else cuda_source(program, hardware)
     except BuildError as error:
         result.update(status="build_error", detail=str(error))
         return result
