@@ -8,6 +8,7 @@ import typer
 
 from mmasched.cli import options
 from mmasched.cli.inputs import config_of
+from mmasched.errors import BadInput
 
 EXAMPLE = options.examples(
     "mmasched verify h14w14/i256o256/k3/p1 --target x86/avx2 --seed 7",
@@ -31,7 +32,7 @@ def verify(
     """Check a schedule bit for bit against the reference.
 
     The operands are worst cases of the bit widths and random ones; the reference is exact integer arithmetic. Exit
-    status 1 means that it is not correct.
+    status 1 means that it is not correct, 2 that there is nothing to check: a config outside the space, above all.
     """
     from mmasched.cli.shapes import problem_of
     from mmasched.hardware import Target
@@ -42,6 +43,11 @@ def verify(
     found = problem_of(problem)
     parsed = Target.parse(target)
     outcome = verify(found, parsed, chosen, seed)
+    if outcome.status == "constraint":
+        raise BadInput(
+            f"--config is not in the space of {found.key} on {parsed} ({outcome.detail}): "
+            f"`mmasched space {problem} --target {target}` shows what is"
+        )
     how = " (emulated)" if outcome.kind == "emulated" else ""
     detail = f": {outcome.detail}" if outcome.detail else ""
     print(f"{outcome.status}{how}{detail}")
