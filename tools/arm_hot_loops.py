@@ -34,7 +34,8 @@ from mmasched.space import Config
 from mmasched.templates import generate, space_for
 
 DENSE = {"input": "pad", "tile_h": 1, "block_m": 8, "block_n": 1, "block_order": "mn", "tile_order": "nm",
-         "parallel": "m", "loop": "interleaved"}  # fmt: skip
+         "parallel": "m", "loop": "interleaved", "weights": "bytes"}  # fmt: skip
+PLANES = {name: value for name, value in DENSE.items() if name != "weights"}  # which are packed anyway
 # name: bits, template, knobs, multiplications of one turn of the loop. Winograd's are counted per product of the
 # transformed operands and then by those of the convolution that they stand for.
 SCHEMES: dict[str, tuple[int, str, dict[str, Any], float]] = {
@@ -42,7 +43,7 @@ SCHEMES: dict[str, tuple[int, str, dict[str, Any], float]] = {
                       2 * 32 * 16),
     "SMLAL, 4 bits": (4, "neon_smlal", {**DENSE, "load": "lane", "tile_w": 4, "vectors": 4, "unroll": 8}, 4 * 16 * 16),
     "MLA, 2 bits": (2, "neon_mla", {**DENSE, "load": "lane", "tile_w": 4, "vectors": 4, "unroll": 4}, 4 * 16 * 16),
-    "AND + CNT, 1 bit": (1, "bitserial", {**DENSE, "load": "repeat", "tile_w": 4, "vectors": 4, "unroll": 2},
+    "AND + CNT, 1 bit": (1, "bitserial", {**PLANES, "load": "repeat", "tile_w": 4, "vectors": 4, "unroll": 2},
                          4 * 16 * 64),
     "SDOT, 8 bits": (8, "neon_sdot", {**DENSE, "load": "lane", "tile_w": 8, "vectors": 2, "unroll": 4}, 8 * 8 * 16),
     "SMMLA, 8 bits": (8, "neon_smmla", {**DENSE, "load": "repeat", "tile_w": 8, "vectors": 2, "unroll": 2}, 8 * 8 * 16),

@@ -43,6 +43,6 @@ def test_schemes_that_cannot_hold_the_range(complains, template, bits):
         knobs |= {"outputs": 4, "lanes": 16, "tiles": 2, "vectors": 2, "block": 1}
     else:
         knobs |= {"load": "repeat", "tile_w": 2, "tile_h": 1, "vectors": 2, "unroll": 1, "block_m": 1, "block_n": 1,
-                  "block_order": "mn", "tile_order": "nm", "parallel": "m"}  # fmt: skip
+                  "block_order": "mn", "tile_order": "nm", "parallel": "m", "weights": "bytes"}  # fmt: skip
     config = json.dumps({"template": template, "config": knobs})
     complains("not in the space", "mmasched space")("verify", f"{KEY}/x{bits}s/w{bits}s", *A53, "--config", config)

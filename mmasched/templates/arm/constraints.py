@@ -13,6 +13,7 @@ from mmasched.templates.arm import drain
 from mmasched.templates.arm.isa import Isa
 from mmasched.templates.arm.kernel import COMPILED
 from mmasched.templates.arm.loop_bodies import LoopShape
+from mmasched.templates.arm.packed import PACKED, stored_bits
 from mmasched.templates.arm.schemes import Scheme
 from mmasched.templates.arm.site import Site
 from mmasched.templates.cpu.constraints import SHARED, Values, make_dense_constraints, pixels_within_row
@@ -76,7 +77,12 @@ def make_scheme_constraints(scheme: Scheme) -> dict[str, Any]:
         shape = LoopShape(scheme, rows, values["vectors"], values["unroll"], lanes, at_once, site.registers)
         return shape.fits
 
-    own = (input_reachable, registers_fit, unroll_within_run, load_form_exists, rows_are_whole, loop_fits)
+    @constraint("weights")
+    def weights_pack(problem: Conv2d, values: Values, site: Site) -> bool:
+        """Only weights of a few bits can be packed."""
+        return values["weights"] != PACKED or stored_bits(problem) is not None
+
+    own = (weights_pack, input_reachable, registers_fit, unroll_within_run, load_form_exists, rows_are_whole, loop_fits)
     return {
         **SHARED, **make_dense_constraints(("tile_w", "tile_h")), "pixels_within_row": pixels_within_row,
         **{f.__name__: f for f in own},

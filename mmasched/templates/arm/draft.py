@@ -15,6 +15,7 @@ from mmasched.templates.arm import drain
 from mmasched.templates.arm.bitserial import bit_plan
 from mmasched.templates.arm.depthwise import DepthwisePlan
 from mmasched.templates.arm.kernel import INTERLEAVED
+from mmasched.templates.arm.packed import PACKED, Panels
 from mmasched.templates.arm.programs import byte_plan, make_spec
 from mmasched.templates.arm.registry import SCHEMES
 from mmasched.templates.arm.schemes import products
@@ -125,14 +126,23 @@ def _bytes(spec: KernelSpec, site: Site) -> Draft:
         distinct = min(distinct, plan.tile_blocks * p.kernel[0] * columns * p.in_channels // p.groups)
     rates = _rates(c, {"n": panels["n"], "m": distinct}, {"m": plan.pixel_tiles, "n": plan.channel_tiles}, site)
     share = 1.0 / spec.threads
+    memory, unpacking = panels["n"], 0.0
+    if str(c["weights"]) == PACKED:
+        packed = Panels(plan)
+        # The panel changes with every tile unless the loop over pixels is inside of that over channels.
+        changes = plan.channel_tiles * p.groups * (1 if str(c["tile_order"]) == "nm" else plan.pixel_tiles)
+        if str(c["block_order"]) == "mn":
+            changes *= -(-plan.pixel_tiles // min(int(c["block_m"]), plan.pixel_tiles))
+        unpacking = min(changes, tiles) * packed.bytes / 16 * 3.0
+        memory = panels["n"] / packed.fields
     outputs = tiles * rows * vectors * 4
     runs = r.blocks * r.terms * r.taps[0] * r.taps[1]
     axis = plan.pixel_tiles if c["parallel"] == "m" else plan.channel_tiles
     return Draft(
         compute=tiles * (r.steps * step + runs * (6.0 + rows) + 30.0) * share,
-        weights=tiles * panels["n"] / rates["n"] * share,
+        weights=tiles * memory / rates["n"] * share,
         inputs=tiles * distinct / rates["m"] * share,
-        copy=copy_cycles(spec, blocks.pixels.length, r.run) * share,
+        copy=(copy_cycles(spec, blocks.pixels.length, r.run) + unpacking) * share,
         finish=finish_cycles(outputs, p) * share,
         waste=outputs / (p.batch * p.out_height * p.out_width * p.out_channels),
         imbalance=imbalance(axis, spec.threads),

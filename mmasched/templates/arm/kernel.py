@@ -11,6 +11,7 @@ from mmasched.templates.arm import drain
 from mmasched.templates.arm.inline import inline_loop
 from mmasched.templates.arm.isa import add_pairs, repeat, whole
 from mmasched.templates.arm.loop_bodies import LoopShape
+from mmasched.templates.arm.packed import PACKED, Panels, Unpacker
 from mmasched.templates.arm.schemes import Scheme
 from mmasched.templates.cpu.dense import DensePlan, Tile
 from mmasched.templates.cpu.geometry import IM2COL, Plane
@@ -33,6 +34,18 @@ class ByteKernel(RegisterTileKernel):
         sizes = (run, run * r.taps[1], run * r.taps[1] * r.taps[0], run * r.taps[1] * r.taps[0] * r.terms)
         self.chain = drain.Chain(sizes, tuple(drain.ladder(products, scheme.widths, not scheme.unsigned)))
         self.unroll = min(int(self.spec.config["unroll"]), max(r.full_groups, 1))
+        self.panels = Panels(plan) if self.spec.config.as_dict().get("weights") == PACKED else None
+
+    def emit_setup(self) -> None:
+        """Packed weights: the kernel then reads the panel that they are unpacked to."""
+        if self.panels is not None:
+            start = (self.plan.input_bytes + self.tid * self.panels.scratch_bytes) // 4
+            self.unpacker = Unpacker(self.e, self.panels, self.w, self.workspace, self.e.let(start, "panel_at"))
+            self.w = self.unpacker.panel
+
+    def emit_tile(self, tile: Tile) -> None:
+        """See RegisterTileKernel; weights are unpacked first where they are packed."""
+        super().emit_tile(tile if self.panels is None else self.unpacker.unpacked(tile))
 
     # ---- accumulators
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from tvm import tirx
 
 from mmasched.problem import Conv2d
@@ -11,6 +12,7 @@ from mmasched.templates.arm.bitserial import bitserial_program
 from mmasched.templates.arm.depthwise import depthwise_program
 from mmasched.templates.arm.isa import Isa
 from mmasched.templates.arm.kernel import ByteKernel
+from mmasched.templates.arm.packed import PACKED, Panels
 from mmasched.templates.arm.registry import SCHEMES
 from mmasched.templates.arm.schemes import products
 from mmasched.templates.arm.site import Site
@@ -58,16 +60,24 @@ def byte_program(spec: KernelSpec) -> Program:
         compute = ByteKernel(plan, scheme, reach).build()
         return (build_stage(plan), compute) if spec.copies_input else (compute,)
 
+    panels = Panels(plan) if spec.config["weights"] == PACKED else None
+    scratch = panels.scratch_bytes * spec.threads if panels else 0
+    size = p.groups * plan.channel_tiles * plan.reduction.steps * plan.step_bytes
+
+    def packed(weights: np.ndarray) -> np.ndarray:
+        found = pack_weights(plan, weights)
+        return panels.pack(found) if panels else found
+
     blocks = plan.reduction.blocks
     several = plan.reduction.full_groups > 1 and all(count > 1 for count in drain.ladder(reach, scheme.widths))
     return Program(
         phases,
         identity(spec, blocks),
         spec.threads,
-        plan.input_bytes + 64,
-        p.groups * plan.channel_tiles * plan.reduction.steps * plan.step_bytes,
+        plan.input_bytes + scratch + 64,
+        panels.count * panels.packed_bytes if panels else size,
         2 * blocks * plan.packed_channels + PARAMETER_WORDS,
-        lambda weights: pack_weights(plan, weights),
+        packed,
         lambda weights, bias: pack_constants(plan, weights, bias),
         scheme.required + ((scheme.accumulate,) if several and scheme.accumulate else ()),
     )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from emulate import check, outputs
 
 from mmasched.hardware import hardware
-from mmasched.problem import Conv2d, reference, worst_case_operands
+from mmasched.problem import Conv2d, Requantize, reference, worst_case_operands
 from mmasched.space import Config
-from mmasched.templates import space_for
+from mmasched.templates import generate, space_for
 from mmasched.templates.arm import drain
+from mmasched.templates.arm.packed import stored_bits
 from mmasched.templates.arm.registry import SCHEMES
 
 TARGETS = {"neon_sdot": "arm/cortex-a76", "neon_smmla": "arm/generic-i8mm"}
@@ -24,6 +26,7 @@ def config(template: str, **knobs) -> Config:
     values = {
         "input": "direct", "load": "repeat", "tile_w": 2, "tile_h": 1, "vectors": 2, "unroll": 1, "block_m": 4096,
         "block_n": 4096, "block_order": "mn", "tile_order": "mn", "parallel": "m", "loop": "compiled",
+        "weights": "bytes",
     }  # fmt: skip
     return Config(template, values | knobs)
 
@@ -73,3 +76,32 @@ def test_the_interval_is_tight(monkeypatch, template: str, bits: int, weight_ran
     monkeypatch.setattr(drain, "ladder", lambda *args: [derived(*args)[0] + 1, *derived(*args)[1:]])
     late = outputs(problem, config(template, loop=loop), "arm/cortex-a53", cases)
     assert any((output != reference(problem, **case)).any() for output, case in zip(late, cases, strict=True))
+
+
+@pytest.mark.parametrize("template", SCHEMES)
+@pytest.mark.parametrize("bits, weight_range", [(1, None), (2, None), (2, (0, 3)), (4, None), (4, (0, 15))])
+@pytest.mark.parametrize("tile_order, threads", [("nm", 1), ("mn", 2)])
+def test_packed_weights_are_exact(template: str, bits: int, weight_range, tile_order: str, threads: int) -> None:
+    """Panels of one channel tile after the other, or of another one with every tile."""
+    signed = weight_range is None
+    problem = Conv2d(1, 5, 7, 13, 44, 3, padding=1, input_bits=2, weight_bits=bits, input_signed=True,
+                     weight_signed=signed, output_bits=32)  # fmt: skip
+    target = TARGETS.get(template, "arm/cortex-a53")
+    chosen = config(template, input="pad", weights="packed", block_m=1, block_n=1, tile_order=tile_order)
+    space = space_for(problem, hardware(target), threads)
+    if space.violated(chosen):
+        chosen = next(c for c in (space.sample(np.random.default_rng(seed)) for seed in range(4000))
+                      if c.template == template and c["weights"] == "packed")  # fmt: skip
+    check(problem, chosen, target, threads)
+    program = generate(problem, chosen, hardware(target), threads)
+    plain = generate(problem, Config(template, {**chosen.as_dict(), "weights": "bytes"}), hardware(target), threads)
+    assert plain.weight_bytes <= program.weight_bytes * (8 // bits) < plain.weight_bytes * 1.5
+
+
+def test_what_is_not_narrow_is_not_packed() -> None:
+    """Nor is what a zero point makes wider."""
+    for problem in (problem_of(8, 32), problem_of(5, 32), problem_of(8, 32, (-127, 127))):
+        assert space_for(problem, hardware("arm/cortex-a53")).violated(config("neon_smlal", weights="packed"))
+    assert stored_bits(problem_of(8, 32, (-8, 7))) == (4, True) and stored_bits(problem_of(8, 32, (0, 1))) == (1, False)
+    moved = Conv2d(1, 4, 4, 8, 8, 1, weight_bits=4, weight_zero_point=2, requantize=Requantize(1e-3))
+    assert stored_bits(moved) is None
