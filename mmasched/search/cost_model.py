@@ -50,6 +50,10 @@ class Trees:
         self._booster: xgboost.Booster | None = None
 
     @property
+    def _ranking(self) -> bool:
+        return str(self._parameters["objective"]).startswith("rank:")
+
+    @property
     def trained(self) -> bool:
         """Whether `predict` can be called."""
         return self._booster is not None
@@ -61,9 +65,17 @@ class Trees:
         weights: np.ndarray | None = None,
         margin: np.ndarray | None = None,
     ) -> Trees:
-        """Train anew; with `margin` float[n], learn what is to be added to it. Returns the model itself."""
+        """Train anew; with `margin` float[n], learn what is to be added to it. Returns the model itself.
+
+        Ranking objectives weigh whole groups only: there a row enters as often as its weight says when rounded.
+        """
+        if weights is not None and self._ranking:
+            times = np.floor(weights + 0.5).astype(int)
+            chosen = np.repeat(np.arange(len(scores)), times) if times.any() else np.arange(len(scores))
+            inputs, scores, weights = inputs[chosen], scores[chosen], None
+            margin = None if margin is None else margin[chosen]
         data = xgboost.DMatrix(inputs, label=scores, weight=weights, base_margin=margin, nthread=1)
-        if str(self._parameters["objective"]).startswith("rank:"):
+        if self._ranking:
             data.set_group([len(scores)])
         method = {"tree_method": "exact"} if len(scores) <= MAX_EXACT else {"tree_method": "hist", "max_bin": BINS}
         self._booster = xgboost.train({**method, **self._parameters}, data, self._rounds)
@@ -74,3 +86,10 @@ class Trees:
         if not len(inputs):
             return np.zeros(0, np.float32)
         return self._booster.inplace_predict(inputs, base_margin=margin)
+
+    def leaves(self, inputs: np.ndarray) -> np.ndarray:
+        """The leaf of every tree that each row ends in, int[n, trees]: rows that share many are alike to the model."""
+        if not len(inputs):
+            return np.zeros((0, self._rounds), np.int32)
+        found = self._booster.predict(xgboost.DMatrix(inputs, nthread=1), pred_leaf=True)
+        return found.reshape(len(inputs), -1).astype(np.int32)

@@ -29,6 +29,7 @@ class Distinctive(Strategy):
         Option("offspring", 8, "mutants of every config in an exploration step", low=1),
         Option("steps", 4, "exploration steps before each batch", low=1),
         Option("promising", 0.25, "share of candidates, best first, of which dissimilar ones are kept", low=0, high=1),
+        Option("distinct", True, "whether the most dissimilar promising ones are kept; else the most promising"),
         Option("epsilon", 0.1, "share of picks made at random", low=0, high=1),
         Option("rounds", 40, "boosting rounds of the model", low=1),
         Option("depth", 4, "depth of the trees", low=1),
@@ -64,7 +65,8 @@ class Distinctive(Strategy):
             candidates = self._distinct(np.concatenate([population, children]))
             candidates = candidates[np.argsort(-self._score(candidates), kind="stable")]
             promising = candidates[: max(o.population, int(o.promising * len(candidates)))]
-            population = promising[farthest_points(promising, o.population)]
+            kept_here = farthest_points(promising, o.population) if o.distinct else np.arange(o.population)
+            population = promising[kept_here[: len(promising)]]
             kept.append(population)
         return self._distinct(np.concatenate(kept))
 

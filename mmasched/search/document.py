@@ -12,8 +12,9 @@ from mmasched.search.registry import default, names, strategy_class
 HEAD = """\
 # Search strategies
 
-Choose one with `mmasched tune --strategy NAME` or `NAME:OPTION=VALUE,...`; the default is `{default}`. This page is written by
-`python -m mmasched.search.document` from what the strategies declare. How they compare is in [search.md](search.md).
+Choose one with `mmasched tune --strategy NAME` or `NAME:OPTION=VALUE,...`; the default is `{default}`.
+This page is written by `python -m mmasched.search.document` from what the strategies declare.
+How they compare is in [search.md](search.md).
 """
 
 

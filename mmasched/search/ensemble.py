@@ -6,13 +6,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import pairwise_distances
 
+from mmasched.search.acquisition import expected_improvement, optimism
 from mmasched.search.base import Option, Strategy
+from mmasched.search.batch import determinantal, facility_location
 from mmasched.search.candidates import Candidates
 from mmasched.search.cost_model import Trees, relative_log_costs
+from mmasched.search.failures import FailureModel
 from mmasched.search.inputs import ModelInputs
 from mmasched.search.prior import Prior
 from mmasched.space import Config, Space
+
+# The stopping rule listens from so many observations on, and believes so many batches in a row.
+CALM_FROM = 32
+CALM_BATCHES = 2
 
 
 class Ensemble(Strategy):
@@ -39,13 +47,30 @@ class Ensemble(Strategy):
         Option("pool", 8192, "random configs that are ranked of larger spaces", low=1),
         Option("mutants", 1024, "mutated configs that are ranked besides the pool", low=0),
         Option("prior_gate", 0.3, "a prior that ranks the observations worse than this is dropped", low=-1, high=1),
-    )
+        Option("objective", "squares", "what the models minimise", choices=("squares", "ranking")),
+        Option(
+            "acquisition", "thompson", "how picks are made", choices=("thompson", "optimism", "improvement"),
+        ),
+        Option("deviations", 1.0, "standard deviations that optimism and the stopping rule add to the mean", low=0),
+        Option(
+            "diversity", "none", "how a batch is spread in the model's leaves",
+            choices=("none", "facility", "determinantal"),
+        ),
+        Option("shortlist", 8, "candidates for each pick, best first, among which a diverse batch is chosen", low=1),
+        Option("descent", 0.0, "share of picks that are one step from the best config", low=0, high=1),
+        Option("likely_failure", 1.0, "configs that fail with more than this probability are left out", low=0, high=1),
+        Option("stop_gain", 0.0, "finished when no config is expected to gain this share of the cost; 0: never", low=0),
+    )  # fmt: skip
 
     def __init__(self, space: Space, **common: Any):
         super().__init__(space, **common)
         o = self.options
         self._inputs = ModelInputs(space, self.features)
-        self._models = [Trees(o.rounds, max_depth=o.depth, eta=0.3, min_child_weight=0) for _ in range(o.members)]
+        objective = "rank:pairwise" if o.objective == "ranking" else "reg:squarederror"
+        parameters = {"max_depth": o.depth, "eta": 0.3, "min_child_weight": 0, "objective": objective}
+        self._models = [Trees(o.rounds, **parameters) for _ in range(o.members)]
+        self._failures = FailureModel(o.likely_failure)
+        self._calm = 0
         # What to add to the prior's scores so that their mean is that of the observations.
         self._shifts = np.zeros(o.members, np.float32)
         self._prior: Prior | None = None
@@ -71,8 +96,56 @@ class Ensemble(Strategy):
         candidates, scores = self._candidates.scored(self._score, self.best_first(), o.mutants, self.rng)
         # Trees give many configs the very same score: without a draw the first listed, all alike, would win.
         scores += 1e-5 * self.rng.random(scores.shape, np.float32)
-        scores[:, ~self.unseen(candidates)] = -np.inf
-        yield from self._picks(candidates, scores, n)
+        open_ = self.unseen(candidates)
+        open_[open_] = ~self._failures.likely(self._inputs, candidates[open_])
+        candidates, scores = candidates[open_], scores[:, open_]
+        self._judge_gain(scores)
+        yield from self._around_best(n)
+        yield from self._batch(candidates, scores, n)
+
+    @property
+    def finished(self) -> bool:
+        """Whether in the last batches no config was expected to gain what the option stop_gain asks."""
+        return self.options.stop_gain > 0 and self._calm >= CALM_BATCHES
+
+    def _judge_gain(self, scores: np.ndarray) -> None:
+        """Scores are logarithms of speed relative to the best config, which has 0."""
+        o = self.options
+        if not o.stop_gain or len(self.costs) < CALM_FROM:
+            return
+        gain = optimism(scores, o.deviations).max(initial=-np.inf)
+        self._calm = self._calm + 1 if gain < np.log1p(o.stop_gain) else 0
+
+    def _around_best(self, n: int) -> Iterable[Config]:
+        """Coordinate descent: steps from the best config, those first that the members' mean likes best."""
+        count = int(self.rng.binomial(n, self.options.descent)) if self.options.descent else 0
+        if not count or self.best is None:
+            return
+        rows = self.space.neighbour_rows(self.best_first()[0])
+        rows = rows[self.unseen(rows)]
+        inputs = self._inputs.matrix(rows)
+        mean = np.mean([self._score(member, inputs) for member in range(self.options.members)], axis=0)
+        yield from map(self.space.config, rows[np.argsort(-mean, kind="stable")[:count]])
+
+    def _batch(self, candidates: np.ndarray, scores: np.ndarray, n: int) -> Iterable[Config]:
+        o = self.options
+        if o.acquisition == "thompson" and o.diversity == "none":
+            return self._picks(candidates, scores, n)
+        if o.acquisition == "optimism":
+            worth = optimism(scores, o.deviations)
+        elif o.acquisition == "improvement":
+            worth = np.log(expected_improvement(scores, 0.0) + 1e-12)
+        else:
+            worth = scores.mean(axis=0)
+        ranked = np.argsort(-worth, kind="stable")
+        if o.diversity != "none" and self._models[0].trained:
+            ranked = ranked[: n * o.shortlist]
+            leaves = np.hstack([model.leaves(self._inputs.matrix(candidates[ranked])) for model in self._models])
+            similarity = 1 - pairwise_distances(leaves, metric="hamming") if len(leaves) else np.zeros((0, 0))
+            pick = facility_location if o.diversity == "facility" else determinantal
+            ranked = ranked[pick(np.exp(worth[ranked] - worth[ranked].max(initial=-np.inf)), similarity, n)]
+        by_chance = int(self.rng.binomial(n, o.epsilon))  # `propose` fills up at random.
+        return map(self.space.config, candidates[ranked[: n - by_chance]])
 
     def _adopt_prior(self) -> None:
         o = self.options
@@ -94,6 +167,7 @@ class Ensemble(Strategy):
         o = self.options
         first, self._learnt_from = self._learnt_from is None, costs
         scores = -relative_log_costs(costs)
+        self._failures.fit(inputs, np.isnan(costs))
         had_prior = self._prior.active
         self._prior.judge(inputs, scores)
         everything = first or had_prior != self._prior.active

@@ -19,6 +19,16 @@ QUICK = {
 }
 
 
+# Options of the default strategy that change how it picks.
+OPTIONS = {
+    "ranking": {"objective": "ranking"},
+    "optimism": {"acquisition": "optimism", "descent": 0.5},
+    "improvement": {"acquisition": "improvement", "diversity": "facility"},
+    "determinantal": {"diversity": "determinantal", "shortlist": 2},
+    "failures": {"likely_failure": 0.5, "stop_gain": 0.1},
+}
+
+
 @st.composite
 def spaces(draw):
     """One or two templates of two to four knobs, with up to 40 configs each, any of which may be invalid."""
@@ -44,9 +54,9 @@ def outcome(config, seed, failing):
 
 
 def run(name, space, seed, batch, failing):
-    strategy = create(
-        name, space, seed=seed, features=lambda config: [float(sum(config.values()))], **QUICK.get(name, {})
-    )
+    name, _, variant = name.partition(":")
+    options = {**QUICK.get(name, {}), **OPTIONS.get(variant, {})}
+    strategy = create(name, space, seed=seed, features=lambda config: [float(sum(config.values()))], **options)
     proposed, best = [], None
     while configs := strategy.propose(batch):
         assert len(configs) <= batch
@@ -59,7 +69,7 @@ def run(name, space, seed, batch, failing):
     return proposed, best
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [*names(), *(f"ensemble:{variant}" for variant in OPTIONS)])
 @given(space=spaces(), seed=st.integers(0, 9), batch=st.integers(1, 9), failing=st.sampled_from([0.0, 0.3, 1.0]))
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_valid_config_once_the_optimum_among_them_and_the_same_again(name, space, seed, batch, failing):

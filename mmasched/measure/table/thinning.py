@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mmasched.errors import BadInput
-from mmasched.space import Ordered, SearchSpace, Space, UnionSpace
+from mmasched.space import Knob, Ordered, SearchSpace, Space, UnionSpace
 
 # Valid configs are counted one by one only where a sample says that they are not this many times too many.
 FAR = 4
@@ -17,6 +18,17 @@ SAMPLE = 20_000
 
 KnobValues = dict[str, dict[str, list]]
 """template -> knob -> values"""
+
+
+@dataclass(frozen=True)
+class Thinned(Ordered):
+    """An ordered knob without some of its values; those that stay are encoded as before, for other problems' models."""
+
+    full: tuple = ()
+
+    def _encodings(self) -> np.ndarray:
+        places = [self.full.index(value) for value in self.values]
+        return np.array(places)[:, None] / max(1, len(self.full) - 1)
 
 
 def members(space: Space) -> tuple[SearchSpace, ...]:
@@ -48,11 +60,17 @@ def narrowed(space: Space, values: Mapping[str, Mapping[str, Sequence[Any]]]) ->
         for knob in member.knobs:
             for value in knobs[knob.name]:
                 knob.index(value)  # Raises BadInput for a value that is gone.
-        kept = [type(knob)(knob.name, tuple(knobs[knob.name]), knob.doc) for knob in member.knobs]
+        kept = [_narrowed_knob(knob, tuple(knobs[knob.name])) for knob in member.knobs]
         found.append(SearchSpace(template, kept, member.constraints, member.problem, member.hardware))
     if not found:
         raise BadInput("a space needs at least one template")
     return found[0] if len(found) == 1 else UnionSpace(found)
+
+
+def _narrowed_knob(knob: Knob, values: tuple) -> Knob:
+    if isinstance(knob, Ordered):
+        return Thinned(knob.name, values, knob.doc, getattr(knob, "full", knob.values))
+    return type(knob)(knob.name, values, knob.doc)
 
 
 def thinned(space: Space, least: int = 5000, most: int = 6000) -> Space:
@@ -85,7 +103,7 @@ def count_or_estimate(space: SearchSpace, most: int) -> int:
     return estimate if estimate > FAR * most else space.count_valid()
 
 
-def _smaller(parts: Sequence[SearchSpace], counts: Mapping[str, int], values: KnobValues):
+def _smaller(parts: Sequence[SearchSpace], counts: Mapping[str, int], values: KnobValues) -> Iterator[KnobValues]:
     """The value lists after each possible removal, preferred ones first."""
     for part in sorted(parts, key=lambda part: (-counts[part.template], part.template)):
         ordered = [knob for knob in part.knobs if isinstance(knob, Ordered) and len(knob.values) > 2]

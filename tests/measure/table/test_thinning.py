@@ -27,6 +27,13 @@ def test_small_spaces_stay_and_large_ones_are_not_overshot():
     assert thinned(make(sizes=(3,)), 5, 5).count_valid() == 6
 
 
+def test_values_are_encoded_as_in_the_full_space():
+    space = make()
+    small = thinned(thinned(space, 60, 70), 40, 50)
+    for config in small.enumerate():
+        assert (small.encode(config) == space.encode(config)).all()
+
+
 def test_constraints_go_along():
     check = constraint("k0", "k1")(lambda problem, values, hardware: values["k0"] <= values["k1"])
     space = SearchSpace("t", make().knobs, {"ascending": check})
