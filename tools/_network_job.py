@@ -15,7 +15,8 @@ import sys
 import time
 from typing import Any
 
-BURST_SECONDS = 0.005
+# Runs with the same arrays for one with others.
+SAME = 10
 
 
 def run_job(cores: list[int], timeout: float = 900.0, **job: Any) -> dict[str, Any]:
@@ -62,9 +63,11 @@ def compile_job(model: str, target: str, logs: list[str], threads: int, artifact
 def overhead_job(artifact: str, model: str, threads: int, seconds: float) -> dict[str, Any]:
     """What `.run` costs beyond the kernels, and whether its output is ONNX Runtime's.
 
-    Bursts of runs and of the kernels alone (a native loop) take turns; the overhead is the median of the differences
-    of neighbours, its error from their spread.
+    A native clock takes the kernels' time within each run; the overhead is the median of the differences. Runs get the
+    arrays of the run before them, and in turn, for "changing_seconds", others.
     """
+    import numpy as np
+    from _kernel_clock import KernelClock
     from _models import feeds_for
 
     from mmasched.deploy import load
@@ -72,29 +75,31 @@ def overhead_job(artifact: str, model: str, threads: int, seconds: float) -> dic
     from mmasched.report.whole_network import same_as_onnxruntime
 
     network, feeds = load(artifact), feeds_for(load_graph(model))
-
-    def runs(calls: int) -> float:
-        start = time.perf_counter()
-        for _ in range(calls):
-            network.run(feeds)
-        return (time.perf_counter() - start) / calls
-
-    runs(3)
-    calls = max(1, round(BURST_SECONDS / runs(3)))
-    pairs: list[tuple[float, float]] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(pairs) < 5:
-        pairs.append((runs(calls), network.time(calls) / calls))
-    differences = [run - kernels for run, kernels in pairs]
-    low, _, high = statistics.quantiles(differences, n=4)
     exact, verdict = same_as_onnxruntime(network.run(feeds), model, feeds, threads)
+    other = {name: array.copy() for name, array in feeds.items()}
+    clock = KernelClock(network)
+    runs: list[tuple[float, float]] = []
+    changing: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(changing) < 5:
+        for given in (feeds, *[feeds] * SAME, other):
+            start = time.perf_counter()
+            network.run(given)
+            whole = time.perf_counter() - start
+            if given is other:
+                changing.append(whole - clock.seconds)
+            else:
+                runs.append((whole, clock.seconds))
+        del runs[-1 - SAME]  # The first came after other arrays.
+    beyond = [whole - kernels for whole, kernels in runs]
     return {
-        "run_seconds": statistics.median(run for run, _ in pairs),
-        "kernel_seconds": statistics.median(kernels for _, kernels in pairs),
-        "overhead_seconds": statistics.median(differences),
-        # The standard error of a median of normal values is 1.2533 sigma / sqrt(n), and sigma = (p75 - p25) / 1.349.
-        "overhead_error_seconds": 1.2533 * (high - low) / 1.349 / len(pairs) ** 0.5,
-        "pairs": len(pairs), "calls": calls, "exact": exact, "verdict": verdict,
+        "run_seconds": statistics.median(whole for whole, _ in runs),
+        "kernel_seconds": statistics.median(kernels for _, kernels in runs),
+        "overhead_seconds": statistics.median(beyond),
+        "overhead_p10_seconds": float(np.quantile(beyond, 0.1)),
+        "overhead_p90_seconds": float(np.quantile(beyond, 0.9)),
+        "changing_seconds": statistics.median(changing),
+        "runs": len(runs), "exact": exact, "verdict": verdict,
     }  # fmt: skip
 
 

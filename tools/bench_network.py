@@ -6,7 +6,8 @@ command, in rotation; medians count.  ONNX Runtime is called both ways, by sessi
 model with s8 activations also runs with its integers forced (on x86 ONNX Runtime takes float convolutions otherwise).
 Networks of a single convolution: conv3x3 (64->64 @56), conv1x1 (256->64 @56), conv_depthwise (96 @56).
 
-Besides: the seconds from the ONNX file to the compiled network, and the microseconds of `.run` beyond its kernels.
+Besides: the seconds from the ONNX file to the compiled network, and the microseconds of `.run` beyond its kernels (a
+native clock takes these within each call), with the arrays of the call before and with new ones.
 
 Example: python tools/bench_network.py --threads 1,2 --python ../venv-peers/bin/python --json network.json
 """
@@ -179,11 +180,13 @@ def show(rows: list[dict[str, Any]], arguments: argparse.Namespace, chip: Any, t
     what = f"{arguments.format} {arguments.activation}, {chip.name}, {chip.target}, {number_of(threads, 'core')}"
     _bench.show(made, f"whole networks, {what}, floats in and out, medians")
     made = table("network", "packages s", "import s", "compile s", "save s", "process s", "run us", "kernels us",
-                 "beyond us", "+-")  # fmt: skip
+                 "beyond us", "p10", "p90", "new arrays us")  # fmt: skip
     for row in rows:
         stages, run = row["compile"], row["run"]
         spans = [stages[f"{stage}_seconds"] for stage in ("packages", "import", "compile", "save", "wall")]
-        times = [run[f"{part}_seconds"] for part in ("run", "kernel", "overhead", "overhead_error")]
+        times = [
+            run[f"{part}_seconds"] for part in ("run", "kernel", "overhead", "overhead_p10", "overhead_p90", "changing")
+        ]
         made.add_row(row["network"], *(f"{span:.2f}" for span in spans), *(f"{1e6 * span:.1f}" for span in times))
     _bench.show(made, "from the ONNX file to the artifact, and what a run costs beyond its kernels")
     untuned = sorted({text for row in rows for text in row["untuned"]})

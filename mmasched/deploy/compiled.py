@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
 import tvm
 
-from mmasched.build.memory import allocate, uninitialised
+from mmasched.build.memory import allocate
 from mmasched.deploy.feeds import checked_feeds
+from mmasched.deploy.ready import Ready
 from mmasched.deploy.steps import HostStep
 from mmasched.deploy.storage import Place
 from mmasched.errors import Unsupported
@@ -109,12 +109,10 @@ class CompiledNetwork:
         self._addresses = {name: array.ctypes.data for name, array in self._buffers.items()}
         self._calls = [self._bind(item) for item in layout.sequence]
         self._runs_here = runs_here(layout.target)
-        self._quick = Quick.of(layout) if self._runs_here else None
-        self._known: dict[str, tuple[np.ndarray, int]] = {}
-        self._made: dict[str, tuple[np.ndarray, int, np.ndarray]] = {}
-        if self._quick is not None:
-            function, arena, blob = module[layout.sequence[0].entry], self._arena, self._blob
-            self._quick_call = lambda *addresses: function(arena, blob, *addresses)
+        quick = Quick.of(layout) if self._runs_here else None
+        self._ready = quick and Ready(
+            quick.inputs, quick.outputs, quick.order, (self._arena, self._blob), module[layout.sequence[0].entry]
+        )
 
     @property
     def blob(self) -> np.ndarray:
@@ -142,36 +140,9 @@ class CompiledNetwork:
         Raises BadInput for a missing, unknown or ill-shaped input, Unsupported if this machine lacks the target's
         instructions: such a network can only be saved.
         """
-        quick = self._quick
-        if quick is None or type(feeds) is not dict or len(feeds) != len(quick.inputs):
-            return self._run_step_by_step(feeds)
-        # By now the kernels have emptied the caches of everything Python, so every object touched here costs a miss.
-        addresses = []
-        for name, shape, dtype in quick.inputs:
-            array = feeds.get(name)
-            known = self._known.get(name)
-            if known is not None and known[0] is array:
-                addresses.append(known[1])
-                continue
-            if type(array) is not np.ndarray or array.shape != shape or array.dtype is not dtype \
-                    or not array.flags.c_contiguous:  # fmt: skip
-                return self._run_step_by_step(feeds)
-            addresses.append(array.__array_interface__["data"][0])
-            # Kept alive, so that the same object is the same memory when it comes again.
-            self._known[name] = (array, addresses[-1])
-        results = {}
-        for name, shape, dtype in quick.outputs:
-            made = self._made.get(name)
-            # Two references to the array and three to its memory are ours (the tuple's, the argument's, the array's):
-            # the caller has dropped the last result, and its memory, still mapped and warm, can be the next one's.
-            if made is None or getrefcount(made[0]) != 2 or getrefcount(made[2]) != 3:
-                array = uninitialised(shape, dtype)
-                self._made[name] = made = (array, array.__array_interface__["data"][0], array.base)
-                del array
-            results[name] = made[0]
-            addresses.append(made[1])
-        self._quick_call(*[addresses[i] for i in quick.order])
-        return results
+        ready = self._ready
+        results = None if ready is None else ready.run(feeds)
+        return self._run_step_by_step(feeds) if results is None else results
 
     def _run_step_by_step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values: dict[str, np.ndarray] = {}
@@ -205,8 +176,9 @@ class CompiledNetwork:
         return total
 
     def _timed_address(self, name: str) -> int:
-        if name in self._known:
-            return self._known[name][1]
+        known = self._ready and self._ready.address(name)
+        if known:
+            return known
         buffer = self._buffers[name]
         if any(port.name == name for port in self.layout.inputs) and not buffer.any():
             buffer[...] = np.random.default_rng(0).standard_normal(buffer.shape)

@@ -101,7 +101,7 @@ def _drafted(key: str, hardware: Any, kind: str) -> Config | None:
     candidates = {moved(config) for config in space.neighbours(favourite)} - {None}
     if not candidates and kind == KINDS[0]:
         rng = np.random.default_rng(0)
-        candidates = {moved(space.sample(rng)) for _ in range(SAMPLES)} - {None}
+        candidates = {moved(space.config(row)) for row in space.sample_rows(rng, SAMPLES)} - {None}
     return min(
         sorted(candidates, key=str), key=lambda config: draft_cycles(problem, config, hardware, THREADS), default=None
     )

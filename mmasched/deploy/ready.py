@@ -1,0 +1,93 @@
+"""What a network's calls leave ready for the next: addresses of inputs, and outputs that the caller has dropped again.
+
+After a call the kernels have emptied the caches of everything Python. Every object touched then costs a miss, and so
+does every line of code: what a call does here is counted in microseconds, and the usual case does as little as it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from mmasched.build.memory import uninitialised
+
+# A port: its name, shape and dtype.
+Described = tuple[str, tuple[int, ...], np.dtype]
+
+# References to a result that nobody but us holds: of `outputs`, of `kept`, the variable's and getrefcount's argument.
+# What the result is a view of has the result's own in place of the first.
+HELD = 4
+
+
+class Ready:
+    """The arguments of a network's only entry, for calls that follow each other.
+
+    inputs, outputs: the ports. order: places of the entry's arguments among inputs and outputs; `before`: the arguments
+    that precede them.
+    """
+
+    __slots__ = ("_inputs", "_kept", "_outputs", "_ports", "_results", "arguments", "call")
+
+    def __init__(
+        self, inputs: Sequence[Described], outputs: Sequence[Described], order: Sequence[int], before: Sequence[Any],
+        call: Callable[..., Any],
+    ):  # fmt: skip
+        places = {port: len(before) + place for place, port in enumerate(order)}
+        self._ports = {
+            name: (shape, dtype.str, places[number]) for number, (name, shape, dtype) in enumerate(inputs)
+        }  # fmt: skip
+        self._outputs = [(*port, places[len(inputs) + number]) for number, port in enumerate(outputs)]
+        # Names and arrays, kept alive so that the same object is the same memory when it comes again.
+        self._inputs: list[tuple[str, np.ndarray | None]] = [(name, None) for name, _, _ in inputs]
+        self._results: dict[str, np.ndarray] = {}
+        self._kept: list[tuple[np.ndarray | None, np.ndarray | None]] = [(None, None)] * len(outputs)
+        self.arguments: list[Any] = [*before, *[0] * len(order)]
+        self.call = call
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The outputs; None, and nothing done, where the feeds are not simply the arrays that kernels can read."""
+        if type(feeds) is not dict or len(feeds) != len(self._inputs):
+            return None
+        for name, array in self._inputs:
+            if feeds.get(name) is not array and not self._take(feeds):
+                return None
+        for array, memory in self._kept:
+            if getrefcount(array) != HELD or getrefcount(memory) != HELD:
+                self._renew()
+                break
+        self.call(*self.arguments)
+        return self._results.copy()
+
+    def address(self, name: str) -> int | None:
+        """Where the input was in the last call; None before any."""
+        for given, array in self._inputs:
+            if given == name and array is not None:
+                return self.arguments[self._ports[name][2]]
+        return None
+
+    def _take(self, feeds: dict[str, np.ndarray]) -> bool:
+        """Whether all inputs can be read where they lie; then the next call reads them there."""
+        taken = []
+        for name, (shape, kind, place) in self._ports.items():
+            array = feeds.get(name)
+            if type(array) is not np.ndarray:
+                return False
+            face = array.__array_interface__  # One object for all there is to know; strides are None where dense.
+            if face["shape"] != shape or face["typestr"] != kind or face["strides"] is not None:
+                return False
+            taken.append((name, array))
+            self.arguments[place] = face["data"][0]
+        self._inputs = taken
+        return True
+
+    def _renew(self) -> None:
+        """New memory for results that the caller still has: the others, mapped and warm, are used again."""
+        for number, (name, shape, dtype, place) in enumerate(self._outputs):
+            array, memory = self._kept[number]
+            if getrefcount(array) != HELD or getrefcount(memory) != HELD:
+                array = uninitialised(shape, dtype)
+                self._kept[number], self._results[name] = (array, array.base), array
+                self.arguments[place] = array.__array_interface__["data"][0]
