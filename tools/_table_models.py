@@ -24,7 +24,7 @@ def draft_table(spec: Spec, space: Space) -> Table:
     about = "draft cycles by the template's formulas, not built and not measured"
     header = Header(
         spec.problem.key, spec.target, chip.chip, spec.threads, "modelled", knob_values(space), space.size,
-        space.count_valid(), about=about,
+        space.count_valid(), policy={"source": "draft"}, about=about,
     )  # fmt: skip
     return Table(header, tuple(entries))
 

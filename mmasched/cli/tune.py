@@ -24,6 +24,7 @@ ENDED = {
     "finished": "the trials are spent",
     "patience": "ended early: nothing improved any more, as this effort allows",
     "exhausted": "every valid config was tried",
+    "satisfied": "ended early: the search expected no further gain",
 }
 
 

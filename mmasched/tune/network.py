@@ -95,8 +95,10 @@ class _Budget:
         while self._left() > 0:
             hopeful = [layer for layer in self._layers if self._hopeful(self._session(layer[0]))]
             if not hopeful:
-                patience = any(not session.exhausted for session in self.open_sessions())
-                return "patience" if patience else "exhausted"
+                open_ = [session for session in self.open_sessions() if not session.exhausted]
+                if not open_:
+                    return "exhausted"
+                return "satisfied" if all(session.satisfied for session in open_) else "patience"
             standings = [Standing(count, p.macs, self._session(p).history) for p, count in hopeful]
             session = self._session(hopeful[most_promising(standings)][0])
             self._work(session, session.batch)
@@ -112,7 +114,9 @@ class _Budget:
 
     def _hopeful(self, session: Session) -> bool:
         patience = self._effort.patience
-        return not session.exhausted and (patience is None or session.since_improvement < patience)
+        if session.exhausted or session.satisfied:
+            return False
+        return patience is None or session.since_improvement < patience
 
     def _work(self, session: Session, trials: int) -> None:
         """Tries so many configs of one problem, as far as the budget and its space allow."""

@@ -40,8 +40,8 @@ class TuningResult:
 
     best: None when no candidate was correct. default: the outcome of the schedule that an untuned network gets, None
     when it was not tried. records: all of them, those of earlier runs in the same log included. trials: distinct
-    configs tried. ended: "finished" (trials spent), "exhausted" (no config left), "patience" or "interrupted"
-    (Ctrl-C). notes: sentences for the user.
+    configs tried. ended: "finished" (trials spent), "exhausted" (no config left), "patience", "satisfied"
+    (the strategy expects no gain) or "interrupted" (Ctrl-C). notes: sentences for the user.
     """
 
     problem: Conv2d

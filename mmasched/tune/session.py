@@ -72,6 +72,11 @@ class Session:
         return len(self.history) - 1 - self.history.index(self.history[-1])
 
     @property
+    def satisfied(self) -> bool:
+        """Whether the strategy expects nothing of further trials."""
+        return self._strategy.finished
+
+    @property
     def best(self) -> Best | None:
         """The winner as the log would name it."""
         record = best_record(self._records)

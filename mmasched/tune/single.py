@@ -73,6 +73,8 @@ def _search(session: Session, trials: int, effort: Effort) -> str:
     while session.trials < trials:
         if effort.patience is not None and session.since_improvement >= effort.patience:
             return "patience"
+        if session.satisfied:
+            return "satisfied"
         if not session.step(min(session.batch, trials - session.trials)):
             return "exhausted"
     return "finished"

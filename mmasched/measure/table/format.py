@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -187,7 +187,7 @@ def header_from_line(raw: Mapping[str, Any]) -> Header:
 
 
 def entry_to_line(entry: Entry, knobs: KnobValues) -> dict[str, Any]:
-    """An entry as a JSON object: the config as places in the header's lists, times to five digits, no defaults."""
+    """An entry as a JSON object: the config as places in the header's lists, short numbers, no defaults."""
     templates = list(knobs)
     values = knobs[entry.config.template]
     row = [templates.index(entry.config.template), *(values[knob].index(entry.config[knob]) for knob in values)]
@@ -199,7 +199,8 @@ def entry_to_line(entry: Entry, knobs: KnobValues) -> dict[str, Any]:
         "verify_seconds": entry.verify_seconds,
         "measure_seconds": entry.measure_seconds,
     }
-    line = {"row": row, "outcome": entry.outcome, **{name: _short(value) for name, value in numbers.items() if value}}
+    short = {name: _short(value) for name, value in numbers.items() if value}
+    line = {"row": row, "outcome": entry.outcome, **short}
     others = {"confirmed": entry.confirmed, "resources": dict(entry.resources), "detail": entry.detail}
     return {**line, **{name: value for name, value in others.items() if value}}
 
@@ -234,5 +235,5 @@ def _positive(value: Any) -> float:
     return float(value)
 
 
-def _short(value: float | Iterable[float]) -> float | list[float]:
-    return [_short(v) for v in value] if isinstance(value, list) else float(f"{value:.5g}")
+def _short(value: float | list[float]) -> float | list[float]:
+    return [float(f"{v:.4g}") for v in value] if isinstance(value, list) else float(f"{value:.5g}")

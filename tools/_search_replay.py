@@ -1,0 +1,146 @@
+"""One search on one table by replay: how good its best config was after each trial, and what that took."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from _search_variants import DEFAULT, Variant
+
+from mmasched import search
+from mmasched.hardware import hardware
+from mmasched.measure.table import TableRunner, read_table
+from mmasched.search import Observation, PriorSample
+from mmasched.search.prior import prior_samples
+from mmasched.space import Config, Space
+from mmasched.templates import features, space_for
+from mmasched.tune.siblings import distance, same_family
+
+# A warm start has this many trials of each of the nearest shapes behind it.
+PRIOR_TRIALS = 128
+PRIOR_TABLES = 3
+
+
+class Replayed:
+    """A table with its space and the features of its configs, kept for all searches of a process."""
+
+    def __init__(self, path: Path) -> None:
+        self.table = read_table(path)
+        self.problem, self.header = self.table.problem, self.table.header
+        self._hardware = hardware(self.header.target)
+        full = space_for(self.problem, self._hardware, self.header.threads)
+        self.space: Space = TableRunner(self.table).restrict(self.problem, full)
+        self._features: dict[Config, list[float]] = {}
+
+    def features(self, config: Config) -> list[float]:
+        """The template's analytic figures, computed once; none where the draft model is what costs come from."""
+        if self.header.policy.get("source") == "draft":
+            return []
+        known = self._features.get(config)
+        if known is None:
+            known = features(self.problem, config, self._hardware, self.header.threads)
+            self._features[config] = known
+        return known
+
+    def observations(self, runner: TableRunner, configs: Sequence[Config]) -> list[Observation]:
+        """What the runner says of the configs."""
+        outcomes = runner.run(self.problem, configs)
+        return [Observation(o.config, o.status, o.cost if o.ok else None) for o in outcomes]
+
+
+@lru_cache(maxsize=32)
+def replayed(path: Path) -> Replayed:
+    """The table at a path, read once a process."""
+    return Replayed(path)
+
+
+def replay(
+    variant: Variant, path: Path, seed: int, trials: int, others: Sequence[Path] = (), noise: bool = True
+) -> dict[str, Any]:
+    """One run. ``steps`` has [trial, optimum / true cost of the best so far, simulated seconds] at every improvement.
+
+    others: tables whose shapes are known already (a warm start). noise=False replays true costs. own_seconds: what the
+    strategy itself took on this machine, as busy as it is.
+    """
+    on = replayed(path)
+    runner = TableRunner(on.table, seed=seed)
+    prior = prior_of(path, others, seed)
+    started = time.perf_counter()
+    strategy = search.create(
+        variant.strategy, on.space, seed=seed, features=on.features, prior=prior, **dict(variant.options)
+    )
+    own = time.perf_counter() - started
+    limit = min(trials, variant.trials or trials)
+    best, tried, steps, finished = float("inf"), 0, [], None
+    while tried < limit:
+        started = time.perf_counter()
+        configs = strategy.propose(min(variant.batch or strategy.batch_size, limit - tried))
+        own += time.perf_counter() - started
+        if not configs:
+            break
+        observations = []
+        for config in configs:
+            observation = _observe(on, runner, config, noise)
+            observations.append(observation)
+            tried += 1
+            cost = on.table.by_config[config].cost
+            if cost is not None and cost < best:
+                best = cost
+                steps.append([tried, on.table.optimum / cost, round(runner.simulated_seconds, 4)])
+        started = time.perf_counter()
+        strategy.observe(observations)
+        own += time.perf_counter() - started
+        if finished is None and strategy.finished:
+            finished = tried
+    return {
+        "key": run_key(variant, path, seed, trials, bool(others), noise), "variant": variant.name, "table": path.name,
+        "seed": seed, "limit": limit, "trials": tried, "steps": steps, "seconds": round(runner.simulated_seconds, 3),
+        "own_seconds": round(own, 4), "finished": finished, "warm": bool(others), "noise": noise,
+    }  # fmt: skip
+
+
+def _observe(on: Replayed, runner: TableRunner, config: Config, noise: bool) -> Observation:
+    (observation,) = on.observations(runner, [config])
+    if noise or not observation.worked:
+        return observation
+    return Observation(config, "correct", on.table.by_config[config].cost)
+
+
+def prior_of(path: Path, others: Sequence[Path], seed: int) -> list[PriorSample]:
+    """What the nearest tables of the same family and target taught the default strategy in some trials of each."""
+    own = replayed(path)
+    found: list[PriorSample] = []
+    for other in _siblings(own, [replayed(o) for o in others if o != path]):
+        runner = TableRunner(other.table, seed=seed)
+        strategy = search.create(DEFAULT.strategy, other.space, seed=seed, features=other.features)
+        known: list[Observation] = []
+        while len(known) < PRIOR_TRIALS and (configs := strategy.propose(strategy.batch_size)):
+            known += other.observations(runner, configs)
+            strategy.observe(known[-len(configs) :])
+        found += prior_samples(other.space, other.features, known)
+    return found
+
+
+def _siblings(own: Replayed, others: Sequence[Replayed]) -> list[Replayed]:
+    family = [o for o in others if o.header.target == own.header.target and same_family(o.problem, own.problem)]
+    family = [o for o in family if o.header.problem != own.header.problem]
+    return sorted(family, key=lambda o: distance(o.problem, own.problem))[:PRIOR_TABLES]
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def run_key(variant: Variant, path: Path, seed: int, trials: int, warm: bool, noise: bool) -> str:
+    """What a run is known by: the table's content, the strategy with all its options, trials and seed."""
+    defaults = {option.name: option.default for option in search.options(variant.strategy)}
+    settings = {**asdict(variant), "options": {**defaults, **variant.options}, "trials": trials}
+    text = json.dumps([settings, _digest(path), seed, warm, noise], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,95 @@
+"""What is compared: strategies with options, by the names that tables of results use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmasched import search
+from mmasched.errors import BadInput, nearest
+from mmasched.tune.session import parse_strategy
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A strategy with options; trials and seeds are upper bounds for slow ones, None for none.
+
+    batch: configs proposed at a time, None for the strategy's own.
+    """
+
+    name: str
+    strategy: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    trials: int | None = None
+    seeds: int | None = None
+    batch: int | None = None
+
+
+# Published settings, and where a baseline has knobs worth turning, the settings among which its best is chosen.
+BASELINES = (
+    Variant("random", "random"),
+    Variant("grid", "grid", seeds=1),
+    Variant("annealing", "annealing"),
+    Variant("annealing_tuned", "annealing_tuned"),
+    Variant("evolution", "evolution"),
+    Variant("evolution_tuned", "evolution", {"plan_size": 8, "analytic": True, "warmup": 8, "population": 128}),
+    Variant("droplet", "droplet"),
+    Variant("droplet_random", "droplet", {"start": "random"}),
+    Variant("genetic", "genetic"),
+    Variant("genetic_16", "genetic", {"population": 16}),
+    Variant("tpe", "bayesian_tpe"),
+    Variant("gp", "bayesian_gp", trials=128, seeds=10),
+    Variant("distinctive", "distinctive"),
+)
+DEFAULT = Variant("default", search.default())
+ABLATION = (
+    Variant("one model", "ensemble", {"members": 1, "retrained": 1}),
+    Variant("mean only", "ensemble", {"mean_share": 1.0}),
+    Variant("members only", "ensemble", {"mean_share": 0.0}),
+    Variant("ranking loss", "ensemble", {"objective": "ranking"}),
+    Variant("optimism", "ensemble", {"acquisition": "optimism"}),
+    Variant("expected improvement", "ensemble", {"acquisition": "improvement"}),
+    Variant("facility location", "ensemble", {"diversity": "facility"}),
+    Variant("determinantal", "ensemble", {"diversity": "determinantal"}),
+    Variant("descent", "ensemble", {"descent": 0.25}),
+    Variant("failure prediction", "ensemble", {"likely_failure": 0.8}),
+    Variant("fewer first", "ensemble", {"initial": 4}),
+    Variant("more first", "ensemble", {"initial": 16}),
+    Variant("batch of 4", "ensemble", batch=4),
+    Variant("batch of 16", "ensemble", batch=16),
+    Variant("batch of 64", "ensemble", batch=64),
+)
+# Does choosing distinctive candidates pay? The same search without it, at several batch sizes.
+DISTINCTIVE = tuple(
+    Variant(f"{name} at {batch}", "distinctive", options, batch=batch)
+    for batch in (4, 8, 16, 64)
+    for name, options in (("distinctive", {}), ("plain", {"distinct": False}))
+)
+GROUPS = {
+    "baselines": BASELINES,
+    "all": (DEFAULT, *BASELINES),
+    "ablation": (DEFAULT, *ABLATION),
+    "distinctive": DISTINCTIVE,
+}
+
+
+def variants(names: list[str]) -> list[Variant]:
+    """What names of groups, variants or strategies with options (NAME:OPTION=VALUE,...) stand for.
+
+    Raises BadInput for a name that is none of these.
+    """
+    known = {variant.name: variant for group in GROUPS.values() for variant in group}
+    found: dict[str, Variant] = {}
+    for name in names:
+        if name in GROUPS:
+            found |= {variant.name: variant for variant in GROUPS[name]}
+        elif name in known:
+            found[name] = known[name]
+        else:
+            strategy, options = parse_strategy(name)
+            if strategy not in search.names():
+                hint = nearest(strategy, [*GROUPS, *known, *search.names()])
+                raise BadInput(f"there is no strategy or group {name!r}; {hint}")
+            found[name] = Variant(name, strategy, options)
+    return list(found.values())
