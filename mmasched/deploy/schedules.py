@@ -59,14 +59,3 @@ def kin(key: str) -> str:
     """
     key = re.sub(r"/([xwy][1-8])[us](?::-?\d+\.\.-?\d+)?(?:\+zp)?", r"/\1", key)
     return re.sub(r"/(tensor|channel)(?=/|$)", "/scaled", key).replace("/residual+zp", "/residual")
-
-
-def other_sign(key: str) -> str:
-    """The key of the same problem with signed instead of unsigned inputs and outputs, or the other way round."""
-    flipped = {"u": "s", "s": "u"}
-    parts = []
-    for part in key.split("/"):
-        operand, bits, rest = part[:1], part[1:2], part[2:]
-        turns = operand in ("x", "y") and bits.isdigit() and rest[:1] in flipped
-        parts.append(f"{operand}{bits}{flipped[rest[0]]}{rest[1:]}" if turns else part)
-    return "/".join(parts)

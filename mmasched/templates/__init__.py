@@ -73,15 +73,27 @@ def _starts(key: str, hardware: Any, threads: int, samples: int) -> tuple[Config
         return draft_cycles(problem, config, hardware, threads)
 
     # Template by template: a small space would hardly be met in a sample of all.
-    found = [_downhill(member, cycles, samples) for member in getattr(space, "members", (space,))]
+    drawn = _drawn_at_once if hardware.target.family == "cuda" else _drawn_singly
+    found = [_downhill(member, cycles, drawn(member, samples)) for member in getattr(space, "members", (space,))]
     found.sort(key=cycles)
     return tuple(config for config in found if cycles(config) <= HOPELESS * cycles(found[0]))
 
 
-def _downhill(space: Space, cycles: Callable[[Config], float], samples: int) -> Config:
+def _drawn_singly(space: Space, samples: int) -> set[Config]:
+    """The sample that the figures for untuned networks on CPUs were taken with."""
     rng = np.random.default_rng(0)
-    candidates = sorted({space.sample(rng) for _ in range(samples)}, key=str)
-    best = min(candidates, key=cycles)
+    return {space.sample(rng) for _ in range(samples)}
+
+
+def _drawn_at_once(space: Space, samples: int) -> set[Config]:
+    """As good a sample in a tenth of the time, which counts where a space has many constraints."""
+    rng = np.random.default_rng(0)
+    found = {space.config(row) for row in space.sample_rows(rng, samples)}
+    return found or {space.sample(rng)}  # which says that there is none
+
+
+def _downhill(space: Space, cycles: Callable[[Config], float], candidates: set[Config]) -> Config:
+    best = min(sorted(candidates, key=str), key=cycles)
     for _ in range(DEFAULT_STEPS):  # one knob at a time
         better = min([best, *space.neighbours(best)], key=cycles)
         if better == best:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mmasched.deploy.schedules import other_sign
+from mmasched.deploy.schedules import kin
 from mmasched.errors import Unsupported
 from mmasched.log import Record, best_record, matching
 from mmasched.network import graph as g
@@ -48,24 +48,26 @@ class CudaSchedules:
 
     def __post_init__(self) -> None:
         self._by_key: dict[str, list[Record]] = defaultdict(list)
+        self._by_kin: dict[str, list[Record]] = defaultdict(list)
         for record in matching(list(self.records), None, str(self.hardware.target), self.hardware.chip, THREADS):
             self._by_key[record.problem].append(record)
+            self._by_kin[kin(record.problem)].append(record)
 
     def choice(self, problem: Conv2d, kind: str) -> Choice | None:
         """The best record whose activations are bytes of this layout, else the draft model's favourite; None where
-        neither is. A problem of the other sign lends its record, but counts as untuned."""
-        found = self._recorded(problem, problem.key, kind)
+        neither is. A problem of its kin lends its record, but counts as untuned."""
+        found = self._recorded(problem, self._by_key.get(problem.key, ()), kind)
         if found is not None:
             config, seconds = found
         else:
-            twin = self._recorded(problem, other_sign(problem.key), kind)
-            config, seconds = twin[0] if twin else drafted(problem, self.hardware, kind), None
+            lent = self._recorded(problem, self._by_kin.get(kin(problem.key), ()), kind)
+            config, seconds = lent[0] if lent else drafted(problem, self.hardware, kind), None
         if config is None:
             return None
         return Choice(config, seconds, draft_cycles(problem, config, self.hardware, THREADS))
 
-    def _recorded(self, problem: Conv2d, key: str, kind: str) -> tuple[Config, float] | None:
-        records = [r for r in self._by_key.get(key, ()) if stored_as(r.config, kind)]
+    def _recorded(self, problem: Conv2d, found: Sequence[Record], kind: str) -> tuple[Config, float] | None:
+        records = [record for record in found if stored_as(record.config, kind)]
         while (best := best_record(records)) is not None:
             config = Config.from_dict(best.template, best.config)
             if not space_for(problem, self.hardware).violated(config):
