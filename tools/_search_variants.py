@@ -54,6 +54,7 @@ ABLATION = (
     Variant("determinantal", "ensemble", {"diversity": "determinantal"}),
     Variant("descent", "ensemble", {"descent": 0.25}),
     Variant("failure prediction", "ensemble", {"likely_failure": 0.8}),
+    Variant("failures apart", "ensemble", {"likely_failure": 0.8, "failures": "nothing"}),
     Variant("fewer first", "ensemble", {"initial": 4}),
     Variant("more first", "ensemble", {"initial": 16}),
     Variant("batch of 4", "ensemble", batch=4),

@@ -59,6 +59,10 @@ class Ensemble(Strategy):
         Option("shortlist", 8, "candidates for each pick, best first, among which a diverse batch is chosen", low=1),
         Option("descent", 0.0, "share of picks that are one step from the best config", low=0, high=1),
         Option("likely_failure", 1.0, "configs that fail with more than this probability are left out", low=0, high=1),
+        Option(
+            "failures", "worst", "what cost models learn of failures: worse than all, or nothing",
+            choices=("worst", "nothing"),
+        ),
         Option("stop_gain", 0.0, "finished when no config is expected to gain this share of the cost; 0: never", low=0),
     )  # fmt: skip
 
@@ -166,8 +170,10 @@ class Ensemble(Strategy):
             return
         o = self.options
         first, self._learnt_from = self._learnt_from is None, costs
-        scores = -relative_log_costs(costs)
         self._failures.fit(inputs, np.isnan(costs))
+        if o.failures == "nothing":
+            inputs, costs = inputs[~np.isnan(costs)], costs[~np.isnan(costs)]
+        scores = -relative_log_costs(costs)
         had_prior = self._prior.active
         self._prior.judge(inputs, scores)
         everything = first or had_prior != self._prior.active

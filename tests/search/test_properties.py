@@ -25,7 +25,7 @@ OPTIONS = {
     "optimism": {"acquisition": "optimism", "descent": 0.5},
     "improvement": {"acquisition": "improvement", "diversity": "facility"},
     "determinantal": {"diversity": "determinantal", "shortlist": 2},
-    "failures": {"likely_failure": 0.5, "stop_gain": 0.1},
+    "failures": {"likely_failure": 0.5, "failures": "nothing", "stop_gain": 0.1},
 }
 
 
