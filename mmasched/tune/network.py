@@ -44,7 +44,7 @@ def tune_network(
     effort = effort_of(effort)
     with Run.open(target, trials, strategy, log, seed, runner, threads, progress) as run:
         run.progress.network(layers.name, len(layers), trials)
-        budget = _Budget(run, layers, trials, effort)
+        budget = Budget(run, layers, trials, effort)
         ended = "failed"
         try:
             ended = budget.spend()
@@ -61,7 +61,7 @@ def tune_network(
         return NetworkResult(layers.name, machine.target, machine.chip, machine.threads, results, ended, tuple(notes))
 
 
-class _Budget:
+class Budget:
     """Spends the trials; sessions are opened when their turn comes, so that later ones learn from earlier ones."""
 
     def __init__(self, run: Run, layers: Network, trials: int, effort: Effort) -> None:

@@ -65,6 +65,11 @@ class Session:
         return len(self._tried)
 
     @property
+    def configs_tried(self) -> tuple[Config, ...]:
+        """Those, in no order."""
+        return tuple(self._tried)
+
+    @property
     def since_improvement(self) -> int:
         """Trials in a row, up to now, that made the best cost no better."""
         if not self.history:

@@ -1,0 +1,126 @@
+"""Compares ways to spend a network's trials, by replay: ours, equal shares, and shares in proportion to the work.
+
+    python tools/bench_budget.py resnet50 mobilenet_v2 --trials 128 256 512 --seeds 10
+    python tools/bench_budget.py --tables development --threads 1
+
+A network's tables are made up around the draft model (kind "modelled", kept in --work). --tables takes measured tables
+instead, those of one target and thread count as one network in which every convolution occurs once. Every run is kept
+in --runs as it ends: the same command goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _budget_replay import POLICIES, drafted_table, spend
+from _search_summary import interval
+from _search_tables import ROOT, TABLES, chosen
+
+from mmasched.errors import BadInput, Missing, MmaschedError
+from mmasched.measure.table import Table, read_table
+from mmasched.network import Network, network
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the comparison and prints it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", help="built-in networks, tables made up around the draft model")
+    parser.add_argument("--tables", nargs="+", default=[], help="measured tables, or sets of them, as one network")
+    parser.add_argument("--folder", type=Path, default=TABLES, help="where measured tables lie (tuning_logs/tables)")
+    parser.add_argument("--target", default="x86/avx512-vnni")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--trials", type=int, nargs="+", default=[128, 256, 512, 1024], help="budgets")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--strategy", default="ensemble")
+    parser.add_argument("--work", type=Path, default=ROOT / "out" / "search" / "networks", help="made-up tables")
+    parser.add_argument("--runs", type=Path, default=ROOT / "out" / "search" / "budgets.jsonl", help="runs so far")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    given = parser.parse_args(arguments)
+    try:
+        rows = []
+        for found, tables in _networks(given):
+            rows += _compare(given, found, tables)
+        print(as_text(rows))
+        if given.json:
+            given.json.write_text(json.dumps(rows, indent=1) + "\n")
+        return 0
+    except MmaschedError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _networks(given: argparse.Namespace) -> list[tuple[Network, list[Table]]]:
+    if not given.networks and not given.tables:
+        raise BadInput("name a network such as resnet50, or give --tables")
+    found = []
+    for name in given.networks:
+        layers = network(name)
+        paths = [given.work / name / f"{_short(given, problem.key)}.jsonl.xz" for problem, _ in layers.layers]
+        tables = []
+        for (problem, _), path in zip(layers.layers, paths, strict=True):
+            tables.append(drafted_table(problem, given.target, given.threads, path))
+            print(f"{name}: {len(tables)} of {len(paths)} tables", file=sys.stderr)
+        found.append((layers, tables))
+    if given.tables:
+        specs = [s for s in chosen(given.tables) if s.target == given.target and s.threads == given.threads]
+        tables = [read_table(path) for s in specs if (path := given.folder / f"{s.name}.jsonl.xz").exists()]
+        if not tables:
+            raise Missing(f"no such table for {given.target} with {given.threads} threads in {given.folder}")
+        layers = Network.of("+".join(given.tables), [(t.header.problem, t.problem) for t in tables])
+        found.append((layers, tables))
+    return found
+
+
+def _short(given: argparse.Namespace, key: str) -> str:
+    return hashlib.sha256(f"{given.target} {given.threads} {key}".encode()).hexdigest()[:12]
+
+
+def _compare(given: argparse.Namespace, layers: Network, tables: list[Table]) -> list[dict[str, Any]]:
+    known = {}
+    if given.runs.exists():
+        known = {run["key"]: run for run in map(json.loads, given.runs.read_text().splitlines())}
+    given.runs.parent.mkdir(parents=True, exist_ok=True)
+    rows = []
+    content = [(table.header.problem, table.header.time) for table in tables]
+    with open(given.runs, "a", encoding="utf-8") as file:
+        for trials in given.trials:
+            for policy in POLICIES:
+                left = []
+                for seed in range(given.seeds):
+                    identity = [layers.name, policy, trials, given.strategy, seed, content]
+                    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+                    if key not in known:
+                        known[key] = {"key": key, **spend(policy, layers, tables, trials, given.strategy, seed)}
+                        file.write(json.dumps(known[key]) + "\n")
+                        file.flush()
+                    left.append(known[key]["over_optimum"])
+                print(f"{layers.name}, {trials} trials, {policy}: {np.median(left):.3f}", file=sys.stderr)
+                facts = {"network": layers.name, "kind": tables[0].header.kind, "trials": trials, "policy": policy}
+                rows.append({**facts, "median": float(np.median(left)), "interval": interval(left)})
+    return rows
+
+
+def as_text(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table: how many times its optimum a network costs after each budget."""
+    lines = ["| network | tables | trials | " + " | ".join(POLICIES) + " |", "|" + " --- |" * (3 + len(POLICIES))]
+    cases = dict.fromkeys((row["network"], row["kind"], row["trials"]) for row in rows)
+    for name, kind, trials in cases:
+        cells = []
+        for policy in POLICIES:
+            row = next(r for r in rows if (r["network"], r["trials"], r["policy"]) == (name, trials, policy))
+            cells.append("{:.3f} ({:.3f}-{:.3f})".format(row["median"], *row["interval"]))
+        lines.append(f"| {name} | {kind} | {trials} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
