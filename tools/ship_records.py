@@ -1,7 +1,7 @@
 """Picks the records worth shipping out of tuning logs: tuning_logs/CHIP/NAME.jsonl, one file per name.
 
 For every problem and thread count: the winner, and the runners-up, which teach a search where to look. Records already
-there stay unless better ones push them out.
+there stay unless better ones push them out. Measured and modelled records are taken, emulated ones say nothing.
 
     python tools/ship_records.py --name resnet50 resnet50.jsonl
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from mmasched.log import Log, Record, best_record, standing
 
 ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ("measured", "modelled")
 
 
 def chosen(records: list[Record], keep: int) -> list[Record]:
@@ -35,7 +36,7 @@ def main() -> None:
     by_chip: dict[str, dict[tuple, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for path in arguments.logs:
         for record in Log(path, must_exist=True).records():
-            if record.kind == "measured":
+            if record.kind in SHIPPED:
                 by_chip[record.chip][record.problem, record.target, record.threads].append(record)
     for chip, groups in by_chip.items():
         target = ROOT / "tuning_logs" / chip / f"{arguments.name}.jsonl"
