@@ -75,6 +75,7 @@ def plot_gains(rows: Sequence[Row], widths: Sequence[int], title: str, path: Pat
     axes.set_title(title, fontsize=9)
     axes.set_ylabel("modelled cycles of the best other\nover mmasched's")
     axes.set_xticks(range(len(usable)), [row["shape"] for row in usable], rotation=75, fontsize=7)
-    axes.legend()
+    axes.margins(y=0.2)
+    axes.legend(ncols=len(widths))
     figure.savefig(path, dpi=120)
     print(f"gains: {path}")
