@@ -71,7 +71,7 @@ GROUPS = {
     "baselines": BASELINES,
     "all": (DEFAULT, *BASELINES),
     "ablation": (DEFAULT, *ABLATION),
-    "distinctive": DISTINCTIVE,
+    "paper": DISTINCTIVE,
 }
 
 

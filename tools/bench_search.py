@@ -3,6 +3,7 @@
     python tools/bench_search.py                              every strategy, development tables, 50 seeds, 512 trials
     python tools/bench_search.py --tables held-out --json out/search.json
     python tools/bench_search.py --strategies ablation        what each part of the default is worth
+    python tools/bench_search.py --strategies paper           distinctive against plain choice at four batch sizes
     python tools/bench_search.py --strategies default random annealing:plan_size=8 --seeds 10
     python tools/bench_search.py --warm                       with records of other shapes
     python tools/bench_search.py --quality                    the cost model alone
@@ -31,9 +32,10 @@ from _search_tables import ROOT, TABLES, chosen
 from _search_variants import Variant, variants
 
 from mmasched.errors import BadInput, Missing, MmaschedError
+from mmasched.measure.affinity import available_cores
 from mmasched.measure.table import read_table
 
-QUICK = {"seeds": 5, "trials": 192, "tables": ["held-out"]}
+QUICK = {"seeds": 4, "trials": 160, "tables": ["held-out"]}
 QUICK_VARIANTS = ["default", "random", "annealing", "annealing_tuned", "evolution", "droplet", "genetic", "distinctive"]
 
 
@@ -47,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=512)
     parser.add_argument("--warm", action="store_true", help="strategies know records of the other tables of --folder")
     parser.add_argument("--exact", action="store_true", help="replay true costs, without the measured noise")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=len(available_cores()), help="(default: one for each core)")
     parser.add_argument("--runs", type=Path, default=ROOT / "out" / "search" / "runs.jsonl", help="what was run so far")
     parser.add_argument("--quality", action="store_true", help="judge the cost model instead of searches")
-    parser.add_argument("--quick", action="store_true", help="held-out tables, 5 seeds, 192 trials, main strategies")
+    parser.add_argument("--quick", action="store_true", help="held-out tables, 4 seeds, 160 trials, main strategies")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--plots", type=Path, help="write a plot of each table into this folder")
     given = parser.parse_args(arguments)

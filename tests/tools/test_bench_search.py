@@ -146,7 +146,18 @@ def test_a_warm_start_knows_other_shapes_and_not_its_own(folder, monkeypatch):
 
 
 def test_a_comparison_goes_on_where_it_stopped(folder, tmp_path, capsys):
-    where = ["--folder", str(folder), "--runs", str(tmp_path / "runs.jsonl"), "--seeds", "2", "--trials", "24"]
+    where = [
+        "--folder",
+        str(folder),
+        "--runs",
+        str(tmp_path / "runs.jsonl"),
+        "--seeds",
+        "2",
+        "--trials",
+        "24",
+        "--processes",
+        "1",
+    ]
     command = [*where, "--strategies", "random", "droplet", "--json", str(tmp_path / "s.json")]
     assert bench_search.main(command) == 0
     first = capsys.readouterr()

@@ -4,12 +4,14 @@ import json
 
 import _search_tables
 import _table_collector
+import _table_models
 import pytest
 import search_table
 from _search_tables import ALL, SETS, Spec, chosen
 from _table_journal import TableJournal, best_tenth, measuring_order
 
 from mmasched.errors import BadInput
+from mmasched.measure import Outcome
 from mmasched.measure.table import Entry, knob_values, read_table
 from mmasched.problem import Conv2d, Requantize
 from mmasched.space import Ordered, SearchSpace
@@ -121,6 +123,36 @@ def test_collecting_ends_when_the_time_is_up_and_goes_on(collector, journal):
     assert collector.collect(30, float("inf")) and len(journal.entries) == 30
     assert collector.collect(50, float("inf")) and len(journal.entries) == 50
     assert set(journal.entries) == set(measuring_order(SPACE)[:50])
+
+
+def test_modelled_costs_are_collected_one_by_one(monkeypatch, journal):
+    class Priced:
+        def __init__(self, *_):
+            self.seen = 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def run(self, problem, configs):
+            (config,) = configs
+            fails = config["b"] == 4
+            cost = None if fails else 1000.0 * config["a"]
+            status = "build_error" if fails else "correct"
+            return [Outcome(status, config, problem, kind="modelled", cost=cost, build_seconds=0.5)]
+
+    monkeypatch.setattr(_table_models, "create_runner", Priced)
+    spec = Spec("t", "3x3", "modelled", PROBLEM, "arm/cortex-a53", kind="model")
+    assert not _table_models.price_table(spec, SPACE, journal, 30, 0.0) and not journal.entries
+    for enough in (30, 30, 45):
+        assert _table_models.price_table(spec, SPACE, journal, enough, float("inf"))
+        assert len(journal.entries) == enough
+    table = search_table.finished(spec, SPACE, journal)
+    assert table.header.kind == "modelled" and table.header.floor == 0
+    assert table.optimum == min(e.cost for e in journal.entries.values() if e.cost)
+    assert {e.ok for e in table.entries if e.config["b"] == 4} == {False}
 
 
 def test_every_family_has_tables_in_both_sets_and_names_are_checked():
