@@ -92,3 +92,21 @@ def test_a_misleading_prior_is_survived(table, siblings):
     traces = [table.run(strategy, 120) for strategy in strategies]
     assert not any(strategy._prior.active for strategy in strategies)
     assert np.median([trace[-1] for trace in traces]) < 1.05
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("annealing_tuned", {"iterations": 60}), ("evolution", {"plan_size": 8, "analytic": True, "population": 64})],
+)
+def test_planned_searches_start_from_a_prior_too(name, options, table, siblings):
+    prior = [s for sibling in siblings for s in prior_samples(sibling.space, sibling.features, measured(sibling, 100))]
+    firsts = {}
+    for known in ((), prior):
+        strategies = [
+            create(name, table.space, seed=seed, features=table.features, prior=known, **options) for seed in range(3)
+        ]
+        costs = [table.costs[config] or np.inf for strategy in strategies for config in strategy.propose(7)]
+        firsts[bool(known)] = np.median(costs)
+        for strategy in strategies:
+            table.run(strategy, 24)  # Nothing breaks when the model takes over.
+    assert firsts[True] < 0.7 * firsts[False]
