@@ -67,6 +67,7 @@ class KernelClock:
         call = ctypes.cast(ffi.TVMFFIFunctionCall, ctypes.c_void_p)
         self._clock.set_entry(call, ctypes.c_void_p(self._entry.__chandle__()))
         self._seconds = ctypes.c_double.in_dll(self._clock, "kernel_seconds")
+        ready.last = None
         ready.call = tvm_ffi.Function.__from_extern_c__(ctypes.cast(self._clock.timed, ctypes.c_void_p).value)
 
     @property

@@ -15,8 +15,8 @@ import sys
 import time
 from typing import Any
 
-# Runs with the same arrays for one with others.
-SAME = 10
+# Runs with the same arrays, then as many with two sets in turn; the first ones of each block are not counted.
+BLOCK, SKIPPED = 12, 2
 
 
 def run_job(cores: list[int], timeout: float = 900.0, **job: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def overhead_job(artifact: str, model: str, threads: int, seconds: float) -> dic
     """What `.run` costs beyond the kernels, and whether its output is ONNX Runtime's.
 
     A native clock takes the kernels' time within each run; the overhead is the median of the differences. Runs get the
-    arrays of the run before them, and in turn, for "changing_seconds", others.
+    arrays of the run before them or, for "changing_seconds", never the same as the run before.
     """
     import numpy as np
     from _kernel_clock import KernelClock
@@ -79,18 +79,16 @@ def overhead_job(artifact: str, model: str, threads: int, seconds: float) -> dic
     other = {name: array.copy() for name, array in feeds.items()}
     clock = KernelClock(network)
     runs: list[tuple[float, float]] = []
-    changing: list[float] = []
+    changing: list[tuple[float, float]] = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(changing) < 5:
-        for given in (feeds, *[feeds] * SAME, other):
-            start = time.perf_counter()
-            network.run(given)
-            whole = time.perf_counter() - start
-            if given is other:
-                changing.append(whole - clock.seconds)
-            else:
-                runs.append((whole, clock.seconds))
-        del runs[-1 - SAME]  # The first came after other arrays.
+    while time.perf_counter() < end:
+        for into, others in ((runs, (feeds, feeds)), (changing, (feeds, other))):
+            for turn in range(BLOCK):
+                start = time.perf_counter()
+                network.run(others[turn % 2])
+                whole = time.perf_counter() - start
+                if turn >= SKIPPED:
+                    into.append((whole, clock.seconds))
     beyond = [whole - kernels for whole, kernels in runs]
     return {
         "run_seconds": statistics.median(whole for whole, _ in runs),
@@ -98,7 +96,7 @@ def overhead_job(artifact: str, model: str, threads: int, seconds: float) -> dic
         "overhead_seconds": statistics.median(beyond),
         "overhead_p10_seconds": float(np.quantile(beyond, 0.1)),
         "overhead_p90_seconds": float(np.quantile(beyond, 0.9)),
-        "changing_seconds": statistics.median(changing),
+        "changing_seconds": statistics.median(whole - kernels for whole, kernels in changing),
         "runs": len(runs), "exact": exact, "verdict": verdict,
     }  # fmt: skip
 

@@ -17,9 +17,10 @@ from mmasched.build.memory import uninitialised
 # A port: its name, shape and dtype.
 Described = tuple[str, tuple[int, ...], np.dtype]
 
-# References to a result that nobody but us holds: of `outputs`, of `kept`, the variable's and getrefcount's argument.
-# What the result is a view of has the result's own in place of the first.
-HELD = 4
+# References to a result that nobody but us holds: of `_results`, `_kept` and `last`, the variable's and getrefcount's
+# argument. What the result is a view of has the result's own in place of the first. Networks with several ports have no
+# `last`.
+HELD = 5
 
 
 class Ready:
@@ -27,9 +28,11 @@ class Ready:
 
     inputs, outputs: the ports. order: places of the entry's arguments among inputs and outputs; `before`: the arguments
     that precede them.
+    last: for a network of one input and one output all that a call like the last one needs, in one object: (input's
+    name, its array, the result, what that is a view of, the entry, its arguments, output's name).
     """
 
-    __slots__ = ("_inputs", "_kept", "_outputs", "_ports", "_results", "arguments", "call")
+    __slots__ = ("_inputs", "_kept", "_outputs", "_ports", "_results", "arguments", "call", "last")
 
     def __init__(
         self, inputs: Sequence[Described], outputs: Sequence[Described], order: Sequence[int], before: Sequence[Any],
@@ -46,6 +49,7 @@ class Ready:
         self._kept: list[tuple[np.ndarray | None, np.ndarray | None]] = [(None, None)] * len(outputs)
         self.arguments: list[Any] = [*before, *[0] * len(order)]
         self.call = call
+        self.last: tuple[Any, ...] | None = None
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """The outputs; None, and nothing done, where the feeds are not simply the arrays that kernels can read."""
@@ -54,11 +58,14 @@ class Ready:
         for name, array in self._inputs:
             if feeds.get(name) is not array and not self._take(feeds):
                 return None
+        self.last = None
         for array, memory in self._kept:
-            if getrefcount(array) != HELD or getrefcount(memory) != HELD:
+            if getrefcount(array) != HELD - 1 or getrefcount(memory) != HELD - 1:
                 self._renew()
                 break
         self.call(*self.arguments)
+        if len(self._ports) == len(self._kept) == 1:
+            self.last = *self._inputs[0], *self._kept[0], self.call, tuple(self.arguments), self._outputs[0][0]
         return self._results.copy()
 
     def address(self, name: str) -> int | None:
@@ -87,7 +94,7 @@ class Ready:
         """New memory for results that the caller still has: the others, mapped and warm, are used again."""
         for number, (name, shape, dtype, place) in enumerate(self._outputs):
             array, memory = self._kept[number]
-            if getrefcount(array) != HELD or getrefcount(memory) != HELD:
+            if getrefcount(array) != HELD - 1 or getrefcount(memory) != HELD - 1:
                 array = uninitialised(shape, dtype)
                 self._kept[number], self._results[name] = (array, array.base), array
                 self.arguments[place] = array.__array_interface__["data"][0]

@@ -133,6 +133,28 @@ def test_results_are_the_callers(network, feed, keep, model, tmp_path):
         np.testing.assert_array_equal(np.array(item), copy)
 
 
+@pytest.mark.parametrize("keep", ["dictionary", "array", "view", "buffer"])
+def test_results_are_the_callers_where_the_input_array_is_the_same(network, feed, keep):
+    array = feed.copy()
+    for _ in range(3):
+        network.run({"input": array})  # From now on nothing differs from the call before.
+    held = hold(network.run({"input": array}), keep)
+    kept = [np.array(item) for item in held]
+    for scale in (2, -1, 5):
+        array *= np.float32(scale)
+        network.run({"input": array})
+    for item, copy in zip(held, kept, strict=True):
+        np.testing.assert_array_equal(np.array(item), copy)
+
+
+def test_memory_of_a_dropped_result_is_used_again(network, feed):
+    def address(array):
+        return next(iter(network.run({"input": array}).values())).ctypes.data
+
+    other = feed * np.float32(2)
+    assert len({address(array) for array in (feed, feed, feed, other, feed, other, other)}) == 1
+
+
 def test_a_result_may_be_written_to(network, feed):
     first = network.run({"input": feed})
     (name,) = first
