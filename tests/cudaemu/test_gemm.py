@@ -1,9 +1,13 @@
 """Whole kernels against NumPy int64 in every mode, and what the report says about them."""
 
+import shutil
+
 import pytest
 
 from mmasched.cudaemu import emulate
 from tests.cudaemu import kernel_cases
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for the emulator: apt-get install g++")
 
 MODES = [("forward", "late", True), ("reverse", "early", True), ("forward", "early", False)]
 

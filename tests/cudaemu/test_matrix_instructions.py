@@ -1,6 +1,7 @@
 """Every mma.sync form, ldmatrix and stmatrix against the manual's fragment tables and NumPy."""
 
 import itertools
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 from mmasched.cudaemu import UnavailableInstruction, UnknownInstruction, emulate
 from tests.cudaemu import fragment_tables as fragments
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for the emulator: apt-get install g++")
 
 ONE_WARP = SimpleNamespace(name="main_kernel", grid=1, block=32, shared_bytes=0)
 SHAPES = {

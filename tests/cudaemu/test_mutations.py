@@ -1,11 +1,14 @@
 """Every fault of mutations.py is caught, with the kind of error that it should have."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
 
 from mmasched.cudaemu import EmulationError, emulate
 from tests.cudaemu import kernel_cases, mutations
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for the emulator: apt-get install g++")
 
 CASES = {
     "gemm": (kernel_cases.gemm_case(), mutations.GEMM),

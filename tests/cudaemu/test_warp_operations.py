@@ -1,5 +1,6 @@
 """Shuffles, votes, atomics and the scalar instructions of packing against NumPy."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from mmasched.cudaemu import Divergence, emulate
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for the emulator: apt-get install g++")
 
 KERNEL = (Path(__file__).parent / "kernels" / "warp_shuffle.cu").read_text()
 ONE_WARP = SimpleNamespace(name="main_kernel", grid=1, block=32, shared_bytes=0)
