@@ -39,7 +39,9 @@ class RecordedSpace(Space):
 
     def valid_mask(self, rows: np.ndarray) -> np.ndarray:
         """Which rows are recorded."""
-        return np.isin(self.base.keys(rows), self._keys)
+        keys = self.base.keys(rows)
+        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return self._keys[places] == keys
 
     def iter_rows(self) -> Iterator[np.ndarray]:
         """All recorded rows, by ascending key."""
