@@ -65,23 +65,23 @@ def replay(
 ) -> dict[str, Any]:
     """One run. ``steps`` has [trial, optimum / true cost of the best so far, simulated seconds] at every improvement.
 
-    others: tables whose shapes are known already (a warm start). noise=False replays true costs. own_seconds: what the
-    strategy itself took on this machine, as busy as it is.
+    others: tables whose shapes are known already (a warm start). noise=False replays true costs. own_seconds: processor
+    time of the strategy itself, on this machine.
     """
     on = replayed(path)
     runner = TableRunner(on.table, seed=seed)
     prior = prior_of(path, others, seed)
-    started = time.perf_counter()
+    started = time.process_time()
     strategy = search.create(
         variant.strategy, on.space, seed=seed, features=on.features, prior=prior, **dict(variant.options)
     )
-    own = time.perf_counter() - started
+    own = time.process_time() - started
     limit = min(trials, variant.trials or trials)
     best, tried, steps, finished = float("inf"), 0, [], None
     while tried < limit:
-        started = time.perf_counter()
+        started = time.process_time()
         configs = strategy.propose(min(variant.batch or strategy.batch_size, limit - tried))
-        own += time.perf_counter() - started
+        own += time.process_time() - started
         if not configs:
             break
         observations = []
@@ -93,9 +93,9 @@ def replay(
             if cost is not None and cost < best:
                 best = cost
                 steps.append([tried, on.table.optimum / cost, round(runner.simulated_seconds, 4)])
-        started = time.perf_counter()
+        started = time.process_time()
         strategy.observe(observations)
-        own += time.perf_counter() - started
+        own += time.process_time() - started
         if finished is None and strategy.finished:
             finished = tried
     return {

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from _search_tables import Spec
-from _table_journal import TableJournal, best_tenth, failed, measuring_order, passed
+from _table_journal import TableJournal, failed, measuring_order, passed, to_confirm
 
 from mmasched.errors import MmaschedError
 from mmasched.hardware import hardware
@@ -61,8 +61,12 @@ class Collector:
         waiting = [config for config in measuring_order(self.space) if config not in self.journal.entries]
         missing = min(enough - len(self.journal.entries), len(waiting))
         done = self._work("measured", waiting[: max(missing, 0)], self._measure, deadline)
-        unconfirmed = [entry.config for entry in best_tenth(self.journal.entries.values()) if not entry.confirmed]
-        return done and self._work("confirmed", unconfirmed, self._confirm, deadline)
+        while done:
+            unconfirmed = to_confirm(self.journal.entries.values())
+            if not unconfirmed:
+                break
+            done = self._work("confirmed", unconfirmed, self._confirm, deadline)
+        return done
 
     def close(self) -> None:
         """Ends the workers."""

@@ -17,6 +17,9 @@ from mmasched.measure.table.format import entry_from_line, entry_to_line
 from mmasched.measure.table.thinning import KnobValues
 from mmasched.space import Config, Space
 
+# A single pass may be this far off: what is so close to the best is confirmed, whatever its rank.
+NEAR = 0.05
+
 
 class TableJournal:
     """The entries of one table's space so far, in the order measured, and the repeats of confirmed ones.
@@ -93,6 +96,17 @@ def best_tenth(entries: Iterable[Entry]) -> list[Entry]:
     """The tenth of the correct entries that was fastest in its first single pass, fastest first; at least one."""
     good = sorted((entry for entry in entries if entry.outcome == "correct"), key=lambda entry: entry.single)
     return good[: max(1, len(good) // 10)]
+
+
+def to_confirm(entries: Iterable[Entry]) -> list[Config]:
+    """What is left to confirm: of the best tenth, and of whatever comes near the lowest confirmed cost."""
+    entries = list(entries)
+    chosen = {entry.config: entry for entry in best_tenth(entries)}
+    confirmed = [entry.cost for entry in entries if entry.confirmed and entry.ok]
+    if confirmed:
+        near = (1 + NEAR) * min(confirmed)
+        chosen |= {entry.config: entry for entry in entries if entry.ok and entry.single <= near}
+    return [entry.config for entry in chosen.values() if not entry.confirmed]
 
 
 def failed(config: Config, result: dict[str, Any]) -> Entry:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from _search_tables import ALL, ROOT, TABLES, Spec, chosen
 from _table_collector import Collector
-from _table_journal import TableJournal, best_tenth
+from _table_journal import TableJournal, to_confirm
 from _table_models import draft_table, price_table
 
 from mmasched.errors import BadInput, MmaschedError
@@ -159,9 +159,8 @@ def _status(given: argparse.Namespace) -> int:
             lines = [json.loads(line) for line in partial.read_text().splitlines()]
             journal = TableJournal(partial, lines[0]["facts"]["knobs"])
             journal.close()
-            entries = journal.entries.values()
-            left = sum(not entry.confirmed for entry in best_tenth(entries))
-            print(f"{spec.name} ({spec.set}): {len(entries)} of {spec.enough} measured, {left} to confirm")
+            known, left = len(journal.entries), len(to_confirm(journal.entries.values()))
+            print(f"{spec.name} ({spec.set}): {known} of {spec.enough} measured, {left} to confirm")
         else:
             print(f"{spec.name} ({spec.set}): not begun")
     return 0

@@ -1,6 +1,7 @@
 """Making tables: what is known survives interruptions, culprits are named, and finished tables can be read."""
 
 import json
+from dataclasses import replace
 
 import _search_tables
 import _table_collector
@@ -8,7 +9,7 @@ import _table_models
 import pytest
 import search_table
 from _search_tables import ALL, SETS, Spec, chosen
-from _table_journal import TableJournal, best_tenth, measuring_order
+from _table_journal import TableJournal, best_tenth, measuring_order, to_confirm
 
 from mmasched.errors import BadInput
 from mmasched.measure import Outcome
@@ -60,6 +61,10 @@ def test_the_order_is_a_fixed_permutation_and_the_best_tenth_by_first_passes():
     entries[0] = Entry(order[0], "run_error")
     assert [e.single for e in best_tenth(entries)] == [float(n) for n in range(2, 13)]
     assert best_tenth([]) == []
+    assert to_confirm(entries) == [e.config for e in best_tenth(entries)]
+    # The best turns out slower: whatever was as fast as that is confirmed as well.
+    slower = [replace(e, cost=14.0, confirmed=True) if e.single in range(2, 13) else e for e in entries]
+    assert to_confirm(slower) == [e.config for e in entries if e.single in (13.0, 14.0)]
 
 
 class FakeWorker:
