@@ -32,7 +32,6 @@ def test_without_a_gpu_every_contestant_is_a_row(complains, gpu):
     rows = [line.split() for line in result.out.splitlines() if " - " in line]
     assert [row[0] for row in rows] == ["mmasched", *names.split(",")]
     assert all(row[1] == "-" and len(row) > 4 for row in rows)
-    assert "tvm_access_ptr" in result.out
 
 
 def test_another_gpu_is_named(complains, gpu):

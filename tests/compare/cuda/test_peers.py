@@ -10,11 +10,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 import fake_cudnn
 from host_torch import HostTorch
 
-from mmasched.compare.cuda import cudnn_graph, cutlass_peer, nvcc, torch_device
+from mmasched.compare.cuda import (
+    cudnn_graph,
+    cutlass_peer,
+    metaschedule_peer,
+    metaschedule_schedules,
+    nvcc,
+    torch_device,
+)
 from mmasched.compare.cuda.cutlass_source import TILES, source
 from mmasched.compare.cuda.peers import gpu_peer_names, gpu_peers
 from mmasched.compare.cuda.symmetric import symmetric
-from mmasched.errors import BadInput, Missing
+from mmasched.errors import BadInput, Missing, Unsupported
 from mmasched.problem import Conv2d, Requantize, random_operands, reference
 from mmasched.problem.packing import pack_bits
 
@@ -39,7 +46,7 @@ def test_names() -> None:
         gpu_peers(["cudn"])
 
 
-@pytest.mark.parametrize("name", [name for name in gpu_peer_names() if name != "metaschedule"])
+@pytest.mark.parametrize("name", gpu_peer_names())
 def test_without_torch_each_says_what_to_install(name, monkeypatch) -> None:
     for module in ("torch", "triton", "cudnn"):
         monkeypatch.setitem(sys.modules, module, None)
@@ -50,14 +57,31 @@ def test_without_torch_each_says_what_to_install(name, monkeypatch) -> None:
         peer.prepare(PROBLEMS[0], random_operands(PROBLEMS[0]), 1)
 
 
-def test_meta_schedule_says_why_it_has_no_time(monkeypatch) -> None:
+def test_meta_schedule_without_tvm_or_compiler(torch, monkeypatch) -> None:
     (peer,) = gpu_peers(["metaschedule"])
-    with pytest.raises(
-        Missing, match="fails to compile most of its int8 tensor-core schedules .* timed on a GPU first"
-    ):
-        peer.prepare(PROBLEMS[0], random_operands(PROBLEMS[0]), 1)
+    monkeypatch.setattr(metaschedule_peer, "nvcc", lambda: (_ for _ in ()).throw(Missing("nvcc is missing: get it")))
+    assert peer.unavailable() == "metaschedule compiles its schedules: nvcc is missing: get it"
     monkeypatch.setitem(sys.modules, "tvm", None)
     assert "metaschedule is missing" in peer.unavailable()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=["plain", "summed", "odd"])
+def test_meta_schedule_computes_the_problem_exactly(torch, monkeypatch, problem) -> None:
+    """Its workload, not scheduled, on the host: what the schedules have to keep."""
+    import tvm
+
+    monkeypatch.setattr(metaschedule_peer, "torch_capability", lambda _: 80)
+    drawn = [metaschedule_schedules.workload(problem)] * 2
+    monkeypatch.setattr(metaschedule_schedules, "tensor_core_schedules", lambda module, target: iter(drawn))
+    monkeypatch.setattr(metaschedule_schedules, "compiled", lambda module, *_: tvm.compile(module, target="llvm"))
+    monkeypatch.setattr(metaschedule_peer, "trial", lambda prepared: prepared.time(1))
+    (peer,) = gpu_peers(["metaschedule"])
+    operands = random_operands(problem)
+    prepared = peer.load(problem, operands, 1)
+    assert (prepared.run() == reference(problem, **operands)).all() and prepared.note == "best of 2 schedules"
+    monkeypatch.setattr(metaschedule_schedules, "tensor_core_schedules", lambda module, target: iter(()))
+    with pytest.raises(Unsupported, match="no schedule of it that uses tensor cores"):
+        peer.load(problem, operands, 1)
 
 
 def test_cutlass_without_headers_or_compiler(monkeypatch) -> None:
