@@ -46,7 +46,7 @@ class Annealing(Planned):
         if self._chains is None:
             self._chains = self.space.sample_rows(self.rng, o.chains)
         maxima = Maxima(self.space, int(o.plan_size * o.ratio), self._seen)
-        self._chains = anneal(self.space, self.score, self._chains, maxima, o.iterations, o.early_stop, self.rng)
+        self._chains = anneal(self.space, self.model.score, self._chains, maxima, o.iterations, o.early_stop, self.rng)
         rows, scores = maxima.best_first()
         # What is left of the plan, epsilon of its size, `propose` fills up at random.
         planned = o.plan_size - int(o.epsilon * o.plan_size)

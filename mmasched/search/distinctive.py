@@ -10,7 +10,7 @@ import numpy as np
 from mmasched.search.base import Option, Strategy
 from mmasched.search.cost_model import Trees, relative_log_costs
 from mmasched.search.diversity import farthest_points
-from mmasched.search.inputs import ModelInputs
+from mmasched.search.warm import WarmModel
 from mmasched.space import Config, Space
 
 
@@ -37,13 +37,16 @@ class Distinctive(Strategy):
 
     def __init__(self, space: Space, **common: Any):
         super().__init__(space, **common)
-        self._inputs = ModelInputs(space, self.features)
-        self._model = Trees(self.options.rounds, max_depth=self.options.depth, eta=0.3)
+        trees = Trees(self.options.rounds, max_depth=self.options.depth, eta=0.3)
+        self._model = WarmModel(trees, space, self.features, self.prior, self.rng)
 
     def suggest(self, n: int) -> Iterable[Config]:
-        if len(self.rows) < self.options.initial or self.best is None:
+        costs = self.costs
+        ready = len(costs) >= self.options.initial and self.best is not None
+        if ready:
+            self._model.fit(self.rows, -relative_log_costs(costs), costs)
+        elif not self._model.has_prior:
             return
-        self._model.fit(self._inputs.matrix(self.rows), -relative_log_costs(self.costs))
         rows = self._explore()
         rows = rows[self.unseen(rows)]
         ranked = rows[np.argsort(-self._score(rows), kind="stable")]
@@ -52,7 +55,7 @@ class Distinctive(Strategy):
 
     def _score(self, rows: np.ndarray) -> np.ndarray:
         # Trees give many configs the very same score: the draw decides, not the order, in which like are neighbours.
-        return self._model.predict(self._inputs.matrix(rows)) + 1e-5 * self.rng.random(len(rows), np.float32)
+        return self._model.score(rows) + 1e-5 * self.rng.random(len(rows), np.float32)
 
     def _explore(self) -> np.ndarray:
         """The populations of all steps, distinct rows int16[n, width]."""

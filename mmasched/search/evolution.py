@@ -53,14 +53,14 @@ class Evolution(Planned):
         return maxima.best_first()[0]
 
     def _believed(self, rows: np.ndarray) -> np.ndarray:
-        if len(self.costs) < self.options.warmup and not self.has_prior:
+        if len(self.costs) < self.options.warmup and not self.model.has_prior:
             return self.rng.random(len(rows), np.float32)
         # Trees give many configs the very same score: the draw decides among them, not their order.
-        return self.score(rows) + 1e-5 * self.rng.random(len(rows), np.float32)
+        return self.model.score(rows) + 1e-5 * self.rng.random(len(rows), np.float32)
 
     def _next_generation(self, population: np.ndarray, scores: np.ndarray) -> np.ndarray:
         # Speeds are not negative; what corrects a prior may be.
-        lowest = min(scores.min(), 0) if self.has_prior else 0
+        lowest = min(scores.min(), 0) if self.model.has_prior else 0
         chances = np.maximum(scores.astype(np.float64) - lowest, 0) + 1e-9
         chosen = population[self.rng.choice(len(population), len(population), p=chances / chances.sum())]
         mutated = self.space.mutate_rows(chosen, self.rng, local=0.0)

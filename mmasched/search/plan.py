@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 
 from mmasched.search.base import Strategy
-from mmasched.search.cost_model import Trees, relative_log_costs, relative_speeds
-from mmasched.search.inputs import ModelInputs
-from mmasched.search.prior import Prior
+from mmasched.search.cost_model import Trees, relative_speeds
+from mmasched.search.warm import WarmModel
 from mmasched.space import Config, Space
-
-# A prior that ranks the observations worse than this is dropped.
-PRIOR_GATE = 0.3
 
 
 class Planned(Strategy):
@@ -28,10 +24,9 @@ class Planned(Strategy):
 
     def __init__(self, space: Space, model: Trees, **common: Any):
         super().__init__(space, **common)
-        self.inputs = ModelInputs(space, self.features if self.options.analytic else None)
-        self.model = model
-        self._prior: Prior | None = None
-        self._plan: list[np.ndarray] = []
+        features = self.features if self.options.analytic else None
+        self.model = WarmModel(model, space, features, self.prior, self.rng)
+        self._plan: list[np.ndarray] | None = None
         self._plans_made = 0
 
     @property
@@ -41,11 +36,11 @@ class Planned(Strategy):
 
     def suggest(self, n: int) -> Iterable[Config]:
         costs = self.costs
-        if self.prior and self._prior is None:
-            self._begin_with_prior()
+        if self._plan is None:
+            self._plan = list(self.new_plan()) if self.model.has_prior and not len(costs) else []
         if len(costs) >= self.options.plan_size * (self._plans_made + 1) and self.best is not None:
             self._plans_made = len(costs) // self.options.plan_size
-            self._learn(costs)
+            self.model.fit(self.rows, relative_speeds(costs), costs)
             self._plan = list(self.new_plan())
         while n > 0 and self._plan:
             config = self.space.config(self._plan.pop(0))
@@ -53,34 +48,6 @@ class Planned(Strategy):
                 n -= 1
                 yield config
 
-    @property
-    def has_prior(self) -> bool:
-        """Whether there is a prior that observations have not contradicted."""
-        return self._prior is not None and self._prior.active
-
     @abstractmethod
     def new_plan(self) -> np.ndarray:
         """Rows int16[n, width] to be measured next, at most plan_size."""
-
-    def score(self, rows: np.ndarray) -> np.ndarray:
-        """What the model predicts, float32[n], higher is better."""
-        inputs = self.inputs.matrix(rows)
-        margin = None if self._prior is None else self._prior.score(0, inputs)
-        if not self.model.trained:
-            return np.zeros(len(rows), np.float32) if margin is None else margin
-        return self.model.predict(inputs, margin)
-
-    def _learn(self, costs: np.ndarray) -> None:
-        inputs = self.inputs.matrix(self.rows)
-        margin = None
-        if self._prior is not None:
-            self._prior.judge(inputs, -relative_log_costs(costs))
-            margin = self._prior.score(0, inputs)
-        self.model.fit(inputs, relative_speeds(costs), margin=margin)
-
-    def _begin_with_prior(self) -> None:
-        row = self.space.sample_rows(self.rng, 1)
-        dim = self.inputs.matrix(row).shape[1] if len(row) else 0
-        self._prior = Prior(self.prior, dim, 1, PRIOR_GATE, self.rng)
-        if self._prior.active and not len(self.costs):
-            self._plan = list(self.new_plan())

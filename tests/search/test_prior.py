@@ -96,7 +96,11 @@ def test_a_misleading_prior_is_survived(table, siblings):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("annealing_tuned", {"iterations": 60}), ("evolution", {"plan_size": 8, "analytic": True, "population": 64})],
+    [
+        ("annealing_tuned", {"iterations": 60}),
+        ("distinctive", {}),
+        ("evolution", {"plan_size": 8, "analytic": True, "population": 64}),
+    ],
 )
 def test_planned_searches_start_from_a_prior_too(name, options, table, siblings):
     prior = [s for sibling in siblings for s in prior_samples(sibling.space, sibling.features, measured(sibling, 100))]

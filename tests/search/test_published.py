@@ -96,7 +96,7 @@ def test_annealing_as_published_sees_knobs_alone_and_tuned_more(table):
     tuned = create("annealing_tuned", table.space, features=table.features, iterations=5)
     assert tuned.options.plan_size == 8 and tuned.options.analytic
     table.run(tuned, 16)
-    assert tuned.inputs.matrix(tuned.rows).shape[1] == table.space.dim + 5
+    assert tuned.model.inputs.matrix(tuned.rows).shape[1] == table.space.dim + 5
 
 
 def test_bayesian_moves_suggestions_to_the_nearest_config():
