@@ -13,6 +13,7 @@ from mmasched.problem import Conv2d
 from mmasched.space import Config
 
 prepare = emulation_job.prepare
+SPILLS = "spills"
 # What of the resource report goes into a record; spills are bytes in the code.
 KEPT = ("registers", "stack_frame", "spill_stores", "spill_loads", "shared_bytes")
 
@@ -48,6 +49,8 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
             clock.stop("compile")
             report = resources(cubin, source.launches)
             result["resources"] = {name: report[name] for name in KEPT} | {"hot_loop": report.get("hot_loop", {})}
+            if report["spill_stores"] or report["spill_loads"]:  # As build_binary has it: no such schedule is used.
+                return {**result, "status": SPILLS, "detail": f"{report['registers']} registers do not hold it"}
     except BuildError as error:
         return {**result, "status": "build_error", "detail": str(error)}
     clock.stop("report")

@@ -22,6 +22,7 @@ PRECISIONS = {"int8": (8, ("s8",)), "int4": (4, ("s4", "s4_as_s8")), "binary 2x2
 DRAWN = 512
 DRAWS = 16384
 TOP = {"a": 5, "b": 20}
+SPARES = 20  # favourites that take the places of those that spill
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Choice:
-    """The favourites of a task, best first; how many different valid configs they were chosen from; seconds each."""
+    """The favourites of a task, best first and with spares; of how many different valid configs; seconds each."""
 
     configs: tuple[Config, ...]
     valid: int
@@ -151,7 +152,7 @@ def choose(task: Task) -> Choice:
 
     ordered = sorted(found, key=cost)
     spent = time.process_time() - start
-    return Choice(tuple(ordered[: task.top]), len(found), spent / max(1, len(found)))
+    return Choice(tuple(ordered[: task.top + SPARES]), len(found), spent / max(1, len(found)))
 
 
 def described(task: Task, config: Config) -> dict[str, Any]:

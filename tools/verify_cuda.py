@@ -9,7 +9,8 @@ int8, int4 and binary (2 x 2 bits) with sm_75, sm_80 and sm_90.
 A candidate is exact when the emulator finds no fault and every output equals the reference, on random and on worst-case
 operands. Problems of more than --macs multiply-accumulates (those of the instructions: channels filled up, bit planes
 multiplied pair by pair) are emulated on a smaller one that runs the same code; each record says which. Machine code is
-built for the whole problem, where there is an nvcc, and its spills are reported.
+built for the whole problem, where there is an nvcc; a favourite whose code spills is no candidate, as it is none in
+tuning, and the next one takes its place.
 Everything here is emulated, nothing measured.
 
 Every candidate's record is appended to --records at once: an interrupted run (Ctrl-C, --limit) continues where it was.
@@ -32,6 +33,7 @@ from typing import Any
 
 import _bench
 import _verify_cuda_report
+from _verify_cuda_job import SPILLS
 from _verify_cuda_plan import Task, choose, described, tasks
 
 from mmasched import __version__
@@ -120,10 +122,14 @@ def verify(arguments: argparse.Namespace, records: list[dict[str, Any]]) -> int:
         try:
             for number, task in enumerate(todo):
                 chosen = choose(task)
+                held = 0  # of the task's candidates, those that build without spilling
                 for rank, config in enumerate(chosen.configs):
+                    if held == task.top:
+                        break
                     old = done.get(_identity(described(task, config)))
-                    if old is not None and (old["status"] == "correct" or not arguments.again):
-                        failed += old["status"] != "correct"
+                    if old is not None and _stands(old, arguments.again):
+                        held += old["status"] != SPILLS
+                        failed += old["status"] not in ("correct", SPILLS)
                         continue
                     if arguments.limit is not None and time.monotonic() - start > arguments.limit:
                         print(f"{tried} candidates tried within {arguments.limit:g} s; the same command continues")
@@ -137,12 +143,20 @@ def verify(arguments: argparse.Namespace, records: list[dict[str, Any]]) -> int:
                     file.write(json.dumps(record, separators=(",", ":")) + "\n")
                     file.flush()
                     tried += 1
-                    failed += record["status"] != "correct"
+                    held += record["status"] != SPILLS
+                    failed += record["status"] not in ("correct", SPILLS)
                     _say(number + 1, len(todo), record)
         finally:
             worker.close()
     print(f"{tried} candidates tried, {failed} of all failed; the summary: python tools/verify_cuda.py --report")
     return int(failed > 0)
+
+
+def _stands(record: dict[str, Any], again: bool) -> bool:
+    """Whether a candidate need not be tried again; one that was verified although it spilled must be."""
+    spilled = record.get("resources", {}).get("spill_stores")
+    return record["status"] == SPILLS or (record["status"] == "correct" and not spilled) or \
+        (record["status"] != "correct" and not again)  # fmt: skip
 
 
 def _compiler() -> Toolkit | None:

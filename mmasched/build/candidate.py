@@ -102,7 +102,7 @@ def build_candidate(
     """Generate and compile a config. Raises ConstraintError for an invalid config, BuildError if the compiler fails.
 
     cold_weights: `time` streams the weights from beyond the level 2 cache instead of finding them there. report=False
-    leaves the resources empty, which saves a CPU target a third of the time, that of emitting the code once more to read.
+    leaves the resources empty, which saves a CPU target a third of the time: that of emitting the code again, as text.
 
     For cuda/* targets the candidate is on the GPU: see build.cuda.candidate for what that raises.
     """

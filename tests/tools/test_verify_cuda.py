@@ -99,6 +99,28 @@ def test_failures_are_told_and_tried_again_when_asked(arguments, one_task, worke
     assert [record["status"] for record in report.standing(verify_cuda.read(arguments.records))] == ["correct"] * 2
 
 
+def test_the_next_favourite_takes_the_place_of_one_that_spills(arguments, one_task, worker):
+    spilling = {**good(), "status": "spills", "detail": "255 registers do not hold it"}
+    worker.results = [good(), spilling, good()]
+    assert verify_cuda.verify(arguments, []) == 0
+    records = report.standing(verify_cuda.read(arguments.records))
+    assert [(record["rank"], record["status"]) for record in records] == [(0, "correct"), (1, "spills"), (2, "correct")]
+    assert verify_cuda.verify(arguments, records) == 0 and worker.results == []
+    row = next(line for line in report.summary(records).splitlines() if line.startswith("| b |"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[4:6] == ["2", "2"] and cells[8] == "1"
+
+
+def test_what_was_verified_although_it_spilled_is_tried_again(arguments, one_task, worker):
+    worker.results = [{**good(), "resources": {"spill_stores": 8, "spill_loads": 8}}, good()]
+    verify_cuda.verify(arguments, [])
+    worker.results = [good()]
+    records = report.standing(verify_cuda.read(arguments.records))
+    assert verify_cuda.verify(arguments, records) == 0 and worker.results == []
+    records = report.standing(verify_cuda.read(arguments.records))
+    assert not any(record.get("resources") for record in records)
+
+
 def test_the_summary_counts_by_group(arguments, one_task, worker):
     worker.results = [good(), {**good(), "emulated": one_task.problem.key, "status": "run_error", "detail": "Race: x"}]
     verify_cuda.verify(arguments, [])

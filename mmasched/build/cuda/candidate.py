@@ -66,7 +66,7 @@ def checked_program(problem: Conv2d, config: Config, hardware: Any) -> CudaProgr
 def build_binary(
     program: CudaProgram, hardware: Any, compiler: Toolkit | None = None, timeout: float = TIMEOUT
 ) -> Binary:
-    """Compiles a program and reads the report. Raises BuildError, and Missing where there is no nvcc."""
+    """Compiles a program and reads the report. Raises BuildError, also where it spills, and Missing without nvcc."""
     source = cuda_source(program, hardware)
     cubin = compile_cubin(source, hardware, compiler=compiler, timeout=timeout)
     report = resources(cubin, source.launches)
@@ -75,6 +75,9 @@ def build_binary(
         raise BuildError(
             f"a block needs {report['shared_bytes']} bytes of shared memory, {hardware.target} has {limit}"
         )
+    if report["spill_stores"] or report["spill_loads"]:
+        spills = f"{report['spill_stores']} bytes are spilled and {report['spill_loads']} loaded again"
+        raise BuildError(f"{report['registers']} registers do not hold a thread's values: {spills}")
     return Binary(cubin.image, source.launches, source.parameters, report)
 
 
