@@ -39,7 +39,7 @@ class WarmModel:
         return self._prior.active
 
     def fit(self, rows: np.ndarray, scores: np.ndarray, costs: np.ndarray) -> None:
-        """Learn scores float[n] of rows int16[n, width]; their costs float[n], NaN where they failed, judge the prior."""
+        """Learn scores float[n] of rows int16[n, width]; their costs float[n], NaN for failures, judge the prior."""
         inputs = self.inputs.matrix(rows)
         self._prior.judge(inputs, -relative_log_costs(costs))
         self.model.fit(inputs, scores, margin=self._prior.score(0, inputs))
