@@ -6,25 +6,19 @@ products of 4 channels transformed back and requantized while they are in regist
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tvm import tirx
 
 from mmasched.templates.arm.inline import inline_loop
-from mmasched.templates.arm.isa import whole
 from mmasched.templates.arm.kernel import INTERLEAVED
 from mmasched.templates.arm.loop_bodies import ElementShape
+from mmasched.templates.arm.winograd_outputs import OutputTransform, Places
 from mmasched.templates.arm.winograd_plan import GROUP, WinogradPlan
-from mmasched.templates.arm.winograd_transforms import (
-    INPUT_FACTORS,
-    OUTPUT_FACTORS,
-    Scale,
-    transform_inputs,
-    transform_outputs,
-)
+from mmasched.templates.arm.winograd_tiles import corner, let_all, multiplier
+from mmasched.templates.arm.winograd_transforms import INPUT_FACTORS, Scale, transform_inputs
 from mmasched.templates.cpu.dense import MEMORY, PARAMS
 from mmasched.templates.cpu.epilogue import Epilogue, Finish, identity
-from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.cpu.spec import KernelSpec
 from mmasched.templates.cpu.stage import build_pad
 from mmasched.templates.emitter import Emitter, Expr, const, intrinsic, load, pointer, reinterpret, shuffle, splat
@@ -45,25 +39,26 @@ class WinogradKernel:
         tid = tirx.Var("tid", "int32")
         self.x = e.buffer(params["ws" if spec.copies_input else "x"], "uint8", MEMORY, "source")
         self.w = e.buffer(params["w"], "int16", MEMORY, "weights")
-        self.ints = e.buffer(params["c"], "int32", MEMORY, "constants")
-        self.floats = e.buffer(params["c"], "float32", MEMORY, "scales")
-        self.r = e.buffer(params["r"], "uint8", MEMORY, "residual")
-        self.y = e.buffer(params["y"], "int32" if spec.problem.requantize is None else "uint8", MEMORY, "output")
+        ints = e.buffer(params["c"], "int32", MEMORY, "constants")
+        floats = e.buffer(params["c"], "float32", MEMORY, "scales")
+        r = e.buffer(params["r"], "uint8", MEMORY, "residual")
+        y = e.buffer(params["y"], "int32" if spec.problem.requantize is None else "uint8", MEMORY, "output")
         self.transformed = e.buffer(params["ws"], "int16", MEMORY, "transformed")
-        self.sums = e.buffer(params["ws"], "int32", MEMORY, "sums")
+        sums = e.buffer(params["ws"], "int32", MEMORY, "sums")
         self.products = e.buffer(params["ws"], f"int{plan.bits}", MEMORY, "products")
         self.register = f"int{plan.bits}x{plan.lanes}"
-        self.columns = plan.channel_tiles * plan.tile_channels
-        self.finish = Finish.of(spec, 1)
-        self.epilogue = Epilogue(e, spec, self.finish, self.ints, self.floats, 2 * self.columns)
-        if not self.finish.raw:
-            self.epilogue.prepare()
+        finish = Finish.of(spec, 1)
+        epilogue = Epilogue(e, spec, finish, ints, floats, 2 * plan.channel_tiles * plan.tile_channels)
+        if not finish.raw:
+            epilogue.prepare()
         start = e.let(plan.input_bytes + tid * plan.thread_bytes, "scratch")
         self.v_at = e.let(tirx.floordiv(start, 2), "v_at")
         products = start + plan.transformed_bytes
         self.m_at = e.let(tirx.floordiv(products, plan.bits // 8), "m_at")
         self.h_at = e.let(tirx.floordiv(products + plan.product_bytes + plan.sum_bytes, 2), "h_at")
-        self.s_at = e.let(tirx.floordiv(products + plan.product_bytes, 4), "s_at")
+        s_at = e.let(tirx.floordiv(products + plan.product_bytes, 4), "s_at")
+        places = Places(self.products, self.m_at, sums, s_at, ints, floats, r, y)
+        self.outputs = OutputTransform(e, plan, finish, epilogue, places)
         count, base = plan.blocks, const(0, "int32")
         if spec.threads > 1:
             share = -(-count // spec.threads)
@@ -77,40 +72,14 @@ class WinogradKernel:
                 self._channel_tile(first, n)
         return e.build([*params.values(), tid])
 
-    # ---- where tiles lie
-
-    def _corner(self, first: Expr, tile: Expr) -> tuple[Expr, Expr, Expr]:
-        """(image, first output row, first output column) of a tile of the block."""
-        e, plan, p = self.e, self.plan, self.spec.problem
-        at = e.let(first + tile, "at")
-        row = e.let(tirx.floordiv(at, plan.tile_columns), "row")
-        x = e.let(tirx.min((at - row * plan.tile_columns) * self.form.m, p.out_width - self.form.m), "x")
-        if p.batch == 1:
-            return const(0, "int32"), e.let(tirx.min(row * self.form.m, p.out_height - self.form.m), "y"), x
-        image = e.let(tirx.floordiv(row, plan.tile_rows), "image")
-        within = row - image * plan.tile_rows
-        return image, e.let(tirx.min(within * self.form.m, p.out_height - self.form.m), "y"), x
-
-    def _times(self, dtype: str, factors: Sequence[int]) -> Scale:
-        """Products with small constants that the code generator does not take apart into shifts and additions.
-
-        All constants share a register, of which multiplications take an element.
-        """
-        scalar, lanes = dtype.split("x")
-        if not factors:
-            return lambda value, factor: value * splat(const(factor, scalar), int(lanes))
-        values = [factors[i % len(factors)] for i in range(int(lanes))]
-        shared = self.e.let(whole(shuffle([const(f, scalar) for f in values], range(int(lanes)))), "factors")
-        return lambda value, factor: value * splat(shuffle([shared], [values.index(factor)]), int(lanes))
-
     # ---- inputs
 
     def _transform_input(self, first: Expr, tile: Expr) -> None:
         e, plan, spec, form = self.e, self.plan, self.spec, self.form
-        image, y, x = self._corner(first, tile)
+        image, y, x = corner(e, plan, first, tile)
         plane, channels = spec.source, spec.problem.in_channels
         origin = e.let(image * plane.image + y * plane.row + x * plane.pixel + plane.offset, "origin")
-        times = self._times("int16x8", INPUT_FACTORS[form.m])
+        times = multiplier(e, "int16x8", INPUT_FACTORS[form.m])
         with e.loop(plan.groups, "chunk") as chunk:
             c = e.let(tirx.min(chunk * GROUP, channels - GROUP), "c")
             half = self._half_way(lambda i, j: origin + c + i * plane.row + j * plane.pixel, times)
@@ -131,7 +100,7 @@ class WinogradKernel:
         e, form = self.e, self.form
         if form.m == 2:
             values = [[self._input(address(i, j)) for j in range(form.size)] for i in range(form.size)]
-            rows = [self._let_all(transform_inputs(form.m, row, times), "h") for row in values]
+            rows = [let_all(e, transform_inputs(form.m, row, times), "h") for row in values]
             return lambda i, j: rows[i][j]
 
         def place(i: int, j: int) -> Expr:
@@ -152,9 +121,6 @@ class WinogradKernel:
             value = value + splat(const((shift + 128) % 256 - 128, "int8"), 8)
         return self.e.let(tirx.Cast("int16x8", value), "d")
 
-    def _let_all(self, values: Sequence[Expr], name: str) -> list[Expr]:
-        return [self.e.let(value, name) for value in values]
-
     # ---- products
 
     def _channel_tile(self, first: Expr, n: Expr) -> None:
@@ -168,7 +134,7 @@ class WinogradKernel:
                 at = (n * self.form.positions + position) * plan.position_words
                 self._multiply(position, row, e.let(at, "u"), groups)
             with e.loop(plan.block, "tile") as tile:
-                self._transform_output(first, tile, channel, packed, split)
+                self.outputs.transform(first, tile, channel, packed, split)
 
     def _multiply(self, position: Expr, row: Expr, weights: Expr, groups: range) -> None:
         """Register tile: products of one position, summed over groups of channels."""
@@ -231,92 +197,6 @@ class WinogradKernel:
             else:
                 halves.append(e.let(load(self.w, at + 4 * v, "int16x4"), "b"))
         return halves
-
-    # ---- outputs
-
-    def _transform_output(self, first: Expr, tile: Expr, channel: Expr, packed: Expr, split: int) -> None:
-        e, plan, form = self.e, self.plan, self.form
-        image, y, x = self._corner(first, tile)
-        times = self._times(self.register, OUTPUT_FACTORS[form.m])
-        inverse = None
-        if form.inverse() != 1:
-            scalar = const(form.inverse(plan.bits), f"int{plan.bits}")
-            inverse = e.let(whole(splat(scalar, plan.lanes)), "inverse")
-
-        def address(plane: Plane) -> Expr:
-            return e.let(image * plane.image + y * plane.row + x * plane.pixel + plane.offset + channel, "dst")
-
-        last = split == plan.splits - 1
-        to = address(self.spec.output_plane) if last else None
-        residual = address(self.spec.residual_plane) if last and self.finish.residual else None
-        lanes, parts = plan.lanes, plan.lanes // 4
-        with e.loop(plan.vectors, "v") as v:
-            at = e.let(self.m_at + (tile * plan.vectors + v) * (form.positions * lanes), "m")
-            columns = []
-            for j in range(form.size):
-                places = [at + (i * form.size + j) * lanes for i in range(form.size)]
-                values = [e.let(load(self.products, place, self.register), "p") for place in places]
-                columns.append(self._let_all(transform_outputs(form.m, values, times), "h"))
-            first_channel = e.let(packed + v * lanes, "c")
-            biases = [e.let(load(self.ints, first_channel + 4 * q, "int32x4"), "bias") for q in range(parts)]
-            scales = []
-            if last and not self.finish.raw:
-                scales = [
-                    e.let(load(self.floats, self.columns + first_channel + 4 * q, "float32x4"), "scale")
-                    for q in range(parts)
-                ]
-            sums = e.let(self.s_at + (tile * plan.vectors + v) * (form.m * form.m * lanes), "s")
-            for i in range(form.m):
-                row = transform_outputs(form.m, [column[i] for column in columns], times)
-                exact = []
-                for j, value in enumerate(row):
-                    if inverse is not None:
-                        value = value * inverse
-                    value = e.let(value >> splat(const(form.shift, f"int{plan.bits}"), lanes), "y")
-                    place = sums + (i * form.m + j) * lanes
-                    quarters = []
-                    for q in range(parts):
-                        part = tirx.Cast("int32x4", shuffle([value], range(4 * q, 4 * q + 4))) if parts > 1 else value
-                        before = biases[q] if split == 0 else load(self.sums, place + 4 * q, "int32x4")
-                        quarters.append(e.let(part + before, "sum"))
-                    exact.append(quarters)
-                    if not last:
-                        for q, quarter in enumerate(quarters):
-                            e.store(self.sums, place + 4 * q, quarter)
-                if last:
-                    self._store_row(exact, i, to, residual, v, scales)
-
-    def _store_row(self, values: list[list[Expr]], i: int, to: Expr, residual: Expr | None, v: Expr,
-                   scales: list[Expr]) -> None:  # fmt: skip
-        """Finish a row of a tile: m pixels of a register's channels, `values[pixel][part of 4 channels]`."""
-        e, spec, m, width = self.e, self.spec, self.form.m, self.plan.lanes // 4
-        valid = min(spec.problem.out_channels, self.plan.lanes)  # registers are full where there are enough channels
-
-        def at(base: Expr, plane: Plane, j: int) -> Expr:
-            return base + i * plane.row + j * plane.pixel + v * self.plan.lanes
-
-        addresses = [e.let(at(to, spec.output_plane, j), "dst") for j in range(m)]
-        if self.finish.raw:
-            for parts, address in zip(values, addresses, strict=True):
-                for q, value in enumerate(parts):
-                    self.epilogue.store_raw(self.y, value, address + 4 * q, range(4), valid - 4 * q)
-            return
-        together = 4 // width
-        chosen = [min(j, m - 1) for j in range(together)]
-        residuals = None
-        if residual is not None:
-            places = [e.let(at(residual, spec.residual_plane, j), "r") for j in chosen]
-            residuals = self.epilogue.residuals(self.r, places, width, valid)
-        quantized = [
-            [
-                self.epilogue.quantize(
-                    self.epilogue.scaled(values[j][q], scales[q]), residuals[k][q] if residuals else None
-                )
-                for q in range(width)
-            ]
-            for k, j in enumerate(chosen)
-        ]
-        self.epilogue.store_pixels(self.y, quantized, addresses, width, valid)
 
 
 def winograd_program(spec: KernelSpec) -> Program:
