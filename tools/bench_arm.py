@@ -5,10 +5,10 @@ Everyone runs under the same emulation, is counted by the same plugin and priced
 caches taken to hit; nothing here is measured. One call of the whole convolution counts: ours and ONNX Runtime's from
 NHWC bytes to requantized NHWC bytes; ncnn's from planar int8 to planar int8, packing of both included. Weights are
 packed beforehand by all. The peers take signed activations with zero points of 0; so do ours at 8 bits, below that
-unsigned ones. Peers run in a 64-bit Arm Python that tools/arm64_root.sh makes. Ours run the best schedule of --log,
-tuned up to --trials of them where given, else the default one (marked *).
+unsigned ones. Peers run in a 64-bit Arm Python that tools/arm64_root.sh makes. Ours run the best schedule of the
+records that ship with the project and of --log, tuned up to --trials where given, else the default one (marked *).
 
-Example: python tools/bench_arm.py --target arm/cortex-a53 --log a53.jsonl --trials 64 --json out/bench_arm.json
+Example: python tools/bench_arm.py --target arm/cortex-a53 --network resnet50 --json out/bench_arm.json
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from mmasched.compare.arm import modelled
 from mmasched.compare.arm.modelled import check_installed, narrowed, own_cycles, own_figures, peer_figures, summary
 from mmasched.compare.arm.peers import PEERS, ArmPeer, arm_peers
 from mmasched.compare.arm.root import ArmPython
+from mmasched.deploy.records import records_for
+from mmasched.deploy.schedules import Schedules
 from mmasched.errors import BadInput, Unsupported
 from mmasched.hardware import Hardware, hardware
-from mmasched.log import Log, best_record, matching
+from mmasched.measure.emulation.mca import model_name
 from mmasched.measure.model import BLIND_SPOTS, ModelRunner
 from mmasched.network import network
 from mmasched.problem import Conv2d
 from mmasched.report.console import console
 from mmasched.report.format import label
 from mmasched.report.modelled import cycles_table, millions, misses_table
-from mmasched.space import Config
 
 REFERENCE = "conv2d/n1/h56w56/i64o64/k3x3/s1x1/p1.1.1.1/d1x1/g1/x8s/w8s:-127..127/y8s/channel"
 WHERE = _bench.OUT / "arm64"
@@ -50,14 +51,15 @@ def main() -> int:
     made.add_argument(
         "--bits", type=_bench.counts, default=[2, 4, 8], help="ours: bits of both operands (default: 2,4,8)"
     )
-    made.add_argument("--log", type=Path, metavar="FILE", help="log with schedules, which --trials adds to")
+    made.add_argument("--log", type=Path, metavar="FILE", help="another log with schedules, which --trials adds to")
     made.add_argument(
         "--trials", type=int, default=0, help="tune each of our problems up to so many trials (default: 0)"
     )
     made.add_argument("--peers", help=f"some of {','.join(PEERS)} (default: all); none for none")
     made.add_argument(
-        "--known", type=Path, metavar="FILE", help="JSON of an earlier run, whose peers are not run again"
-    )
+        "--known", type=Path, metavar="FILE",
+        help="JSON of an earlier run for this target: peers of the same release are not run again",
+    )  # fmt: skip
     made.add_argument("--python", type=Path, default=WHERE, metavar="FOLDER", help="what arm64_root.sh made")
     return _bench.run(made, bench)
 
@@ -73,7 +75,7 @@ def bench(arguments: argparse.Namespace, report: _bench.Report) -> int:
     check_installed(chosen, python)
     for peer in chosen:
         print(f"{peer.name}: {peer.includes}")
-    known = _known(arguments.known, chosen)
+    known = known_peers(arguments.known, chosen, chip, {peer.name: python.version(peer.module) for peer in chosen})
     shapes = [Conv2d.from_key(REFERENCE)] if arguments.quick else distinct(arguments.network, arguments.only)
     with ModelRunner(chip) as runner:
         for shape in shapes:
@@ -105,32 +107,46 @@ def distinct(networks: list[str], only: str | None) -> list[Conv2d]:
     return found
 
 
-def _known(path: Path | None, peers: list[ArmPeer]) -> dict[str, dict[str, Any]]:
-    """The peers' figures of an earlier run by the label of the shape, those that have all of the peers."""
+def known_peers(
+    path: Path | None, peers: list[ArmPeer], chip: Hardware, releases: dict[str, str]
+) -> dict[str, dict[str, Any]]:
+    """The peers' figures of an earlier run by the label of the shape, where all of them still stand.
+
+    They do when they were priced for this core by this llvm-mca and are of the releases that are installed. Raises
+    BadInput for a file that is no such run.
+    """
     if path is None:
         return {}
-    rows = json.loads(path.read_text(encoding="utf-8"))["results"]
-    names = [peer.name for peer in peers]
-    return {
-        row["shape"]: {name: row["peers"][name] for name in names} for row in rows if set(names) <= set(row["peers"])
-    }
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        if run["options"]["target"] != str(chip.target):
+            return {}
+        rows = {row["shape"]: row["peers"] for row in run["results"]}
+        names = [peer.name for peer in peers]
+        return {
+            shape: {name: figures[name] for name in names}
+            for shape, figures in rows.items()
+            if set(names) <= set(figures) and all(_stands(figures[name], releases[name]) for name in names)
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is no JSON of an earlier run of this tool: {error}") from None
+
+
+def _stands(figures: dict[str, Any] | None, release: str) -> bool:
+    """Whether a peer would give the same figures again; None, a shape that it does not compute, stays None."""
+    return figures is None or (figures["version"], figures["model"]) == (release, model_name())
 
 
 def _ours(problem: Conv2d, chip: Hardware, runner: ModelRunner, arguments: argparse.Namespace) -> dict[str, Any] | None:
     """The figures of our best schedule, None where no template serves the problem."""
-    from mmasched.templates import default_config
     from mmasched.tune import tune
 
     try:
         if arguments.trials:
             tune(problem, chip.target, arguments.trials, log=arguments.log, runner=runner, effort="thorough")
-        records = Log(arguments.log).records() if arguments.log and arguments.log.is_file() else []
-        best = best_record(matching(records, problem.key, str(chip.target), chip.chip, 1))
-        if best is not None and best.kind == "modelled":
-            config, tuned = Config.from_dict(best.template, best.config), True
-        else:
-            config, tuned = default_config(problem, chip, 1), False
-        return own_figures(problem, config, tuned, runner)
+        schedules = Schedules(records_for(arguments.log), chip, 1)
+        config = schedules.find(problem)
+        return own_figures(problem, config, not schedules.untuned, runner)
     except Unsupported:
         return None
 

@@ -28,6 +28,13 @@ class ArmPython:
         """True when a module of that name is installed there."""
         return (self.folder / "site" / module).is_dir()
 
+    def version(self, module: str) -> str:
+        """The release of a module whose distribution has its name. Raises Missing where it is not installed."""
+        found = sorted((self.folder / "site").glob(f"{module}-*.dist-info"))
+        if not found:
+            raise Missing(f"{module} is not in {self.folder}: bash {MAKE} {self.folder}")
+        return found[-1].name.removeprefix(f"{module}-").removesuffix(".dist-info")
+
     def run(self, core: str, script: Path, arguments: Sequence[str], options: Sequence[str], seconds: float) -> str:
         """Run a script on an emulated core with options for qemu; its output, both streams.
 
