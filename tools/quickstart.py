@@ -20,6 +20,7 @@ import numpy as np
 from mmasched import __version__
 from mmasched.cli.inputs import check_output, command_line, network_of
 from mmasched.compare import OwnPeer, compare, expressible, peers
+from mmasched.compare.rotation import paired_ratio
 from mmasched.deploy import compile as compile_network
 from mmasched.deploy import load
 from mmasched.deploy.records import records_for
@@ -62,7 +63,10 @@ CALL = Conv2d(1, 1, 1, 16, 16, 1, weight_range=(-127, 127), requantize=Requantiz
 
 @dataclass
 class Row:
-    """Seconds of a call of one problem: with the default schedule, tuned, and of ONNX Runtime (nan: cannot)."""
+    """Seconds of a call of one problem: with the default schedule, tuned, and of ONNX Runtime (nan: cannot).
+
+    gain, faster: how many times faster tuned is than the default schedule and than ONNX Runtime, paired by round.
+    """
 
     problem: str
     label: str
@@ -71,6 +75,8 @@ class Row:
     untuned: float
     tuned: float
     onnxruntime: float
+    gain: float
+    faster: float
     exact: bool
 
 
@@ -87,6 +93,8 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     onnxruntime_call_seconds: float = math.nan
     network_seconds: dict[str, float] = field(default_factory=dict)
+    network_gain: float = math.nan
+    network_faster: float = math.nan
     warning: str = ""
     output: str = ""
     exact: bool = False
@@ -157,6 +165,9 @@ def quickstart(arguments: argparse.Namespace) -> int:
     contestants["onnxruntime"] = OnnxRuntimeNetworkPeer(str(model))
     times = race(list(contestants.values()), feeds, threads, rounds)
     report.network_seconds = {name: timing.seconds for name, timing in zip(contestants, times, strict=True)}
+    untuned_times, tuned_times, their_times = (timing.times for timing in times)
+    report.network_gain = paired_ratio(untuned_times, tuned_times)
+    report.network_faster = paired_ratio(their_times, tuned_times)
     stages.end()
 
     report.warning = neighbours.warning() or ""
@@ -225,10 +236,14 @@ def measure_problems(network: Network, chip: Hardware, threads: int, log: Path, 
         default, best = default_config(problem, chip, threads), schedules.find(problem)
         own = [OwnPeer(config, str(chip.target)) for config in dict.fromkeys((default, best))]
         found = compare(problem, [*own, peer], threads=threads, rounds=rounds)
-        seconds = {row.kernel if row.name == OwnPeer.name else row.name: row.seconds for row in found.rows}
-        times = [seconds.get(name, math.nan) for name in (str(default.as_dict()), str(best.as_dict()), peer.name)]
+        by_name = {row.kernel if row.name == OwnPeer.name else row.name: row for row in found.rows}
+        three = [by_name.get(name) for name in (str(default.as_dict()), str(best.as_dict()), peer.name)]
+        seconds = [row.seconds if row else math.nan for row in three]
+        ratios = [
+            paired_ratio(row.times, three[1].times) if row and three[1] else math.nan for row in (three[0], three[2])
+        ]
         exact = not any(row.agreement.wrong for row in found.rows if row.name == OwnPeer.name)
-        rows.append(Row(problem.key, label(problem), count, problem.macs, *times, exact))
+        rows.append(Row(problem.key, label(problem), count, problem.macs, *seconds, *ratios, exact))
         for name, reason in found.absent:
             print(f"      {label(problem)}: {name}: {reason}")
     return rows
@@ -236,28 +251,37 @@ def measure_problems(network: Network, chip: Hardware, threads: int, log: Path, 
 
 def show(report: Report) -> None:
     """The one table."""
-    made = table("problem", "count", "untuned", "tuned", "ONNX Runtime", "faster by", "GOPS", "of peak")
+    made = table(
+        "problem", "count", "untuned", "tuned", "ONNX Runtime", "vs untuned", "vs ONNX Runtime", "GOPS", "of peak"
+    )
 
-    def add(name: str, count: str, times: list[float], macs: float | None) -> None:
+    def add(name: str, count: str, times: list[float], ratios: list[float], macs: float | None) -> None:
         rate = 2 * macs / times[1] if macs else None
         peak = rate / report.peak_operations_per_second if rate else None
-        faster = None if math.isnan(times[2]) else times[2] / times[1]
         cells = ["-" if math.isnan(value) else duration(value) for value in times]
-        made.add_row(name, count, *cells, ratio(faster), number(rate and rate * 1e-9), share(peak))
+        gains = [ratio(None if math.isnan(value) else value) for value in ratios]
+        made.add_row(name, count, *cells, *gains, number(rate and rate * 1e-9), share(peak))
+
+    def total(times: list[float]) -> float:
+        return sum(row.count * seconds for row, seconds in zip(report.rows, times, strict=True))
 
     for row in report.rows:
-        add(row.label, str(row.count), [row.untuned, row.tuned, row.onnxruntime], row.macs)
+        add(row.label, str(row.count), [row.untuned, row.tuned, row.onnxruntime], [row.gain, row.faster], row.macs)
     made.add_section()
+    tuned = total([row.tuned for row in report.rows])
+    sums = [total([getattr(row, kind) for row in report.rows]) for kind in ("untuned", "tuned", "onnxruntime")]
+    ratios = [total([row.tuned * getattr(row, kind) for row in report.rows]) / tuned for kind in ("gain", "faster")]
     macs = sum(row.count * row.macs for row in report.rows)
-    sums = [sum(row.count * getattr(row, kind) for row in report.rows) for kind in ("untuned", "tuned", "onnxruntime")]
-    add("all of them", str(sum(row.count for row in report.rows)), sums, macs)
-    add("whole network, floats in and out", "", list(report.network_seconds.values()), None)
+    add("all of them", str(sum(row.count for row in report.rows)), sums, ratios, macs)
+    whole = list(report.network_seconds.values())
+    add("whole network, floats in and out", "", whole, [report.network_gain, report.network_faster], None)
     title = f"{report.network} on {report.name}, {report.target}, {number_of(report.threads, 'core')}"
     peak = f"{report.peak_operations_per_second * 1e-9:,.0f} GOPS"
     console().print(f"\n{title}; measured peak {peak}\n")
     console().print(made)
     wrong = [row.label for row in report.rows if not row.exact]
-    print(f"\nOf ONNX Runtime's time of a problem {duration(report.onnxruntime_call_seconds)} is the call from Python.")
+    print("\nTimes are medians; ratios are medians over rounds, in each of which all three were timed.")
+    print(f"Of ONNX Runtime's time of a problem {duration(report.onnxruntime_call_seconds)} is the call from Python.")
     if report.warning:
         print(report.warning)
     print(f"output {report.output}")

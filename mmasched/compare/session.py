@@ -45,8 +45,9 @@ class Agreement:
 class Row:
     """A contestant's result.
 
-    seconds per call (median and best), 10^9 operations per second, agreement with the exact reference of what it
-    computes, how that differs from the problem ("" for not at all), and the kernel that it chose where it tells.
+    seconds per call (median and best), 10^9 operations per second (by the median), agreement with the exact reference
+    of what it computes, how that differs from the problem ("" for not at all), the kernel that it chose where it tells,
+    and the seconds of every round, which pair up with another contestant's.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Row:
     agreement: Agreement
     remark: str
     kernel: str
+    times: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def compare(
         rows = [
             Row(
                 contestant.name, contestant.version, timing.seconds, timing.best,
-                2e-9 * problem.macs / timing.seconds, agreement, remark, contestant.note,
+                2e-9 * problem.macs / timing.seconds, agreement, remark, contestant.note, timing.times,
             )
             for (contestant, remark, agreement), timing in zip(ready, timings, strict=True)
         ]  # fmt: skip

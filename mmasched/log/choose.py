@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from mmasched.log.record import ConfigKey, Record, parse_time
 
 UNCONFIRMED_MARGIN = 0.03
-"""How much faster a single pass must be to displace a confirmed time: below this it is timing noise, and the
-lowest of many noisy times is low by luck."""
+"""How much faster than a confirmed time a single pass must be to be worth confirming: below this it is timing noise."""
 
 MODELLED_TIE = 0.15
 """How far apart two modelled costs must be to mean anything: a cost model of a core without its caches is no finer."""
@@ -51,19 +50,29 @@ def standing(records: Iterable[Record]) -> dict[ConfigKey, Record]:
 def best_record(records: Iterable[Record]) -> Record | None:
     """The winner among records of one problem, target, chip and thread count, or None when none is correct and priced.
 
-    Lowest cost wins, with three exceptions: a modelled cost never beats a measured one, a time from a single pass
-    beats a confirmed one only by more than ``UNCONFIRMED_MARGIN``, and modelled costs within ``MODELLED_TIE`` of the
-    lowest are ties, which the number of executed instructions decides, then the bytes moved, then the cost after all.
+    Lowest cost wins, with three exceptions: a modelled cost never beats a measured one, a time from a single pass never
+    beats a confirmed one, since the lowest of many noisy times is low by luck, and modelled costs within
+    ``MODELLED_TIE`` of the lowest are ties, which the number of executed instructions decides, then the bytes moved,
+    then the cost after all.
     """
     believed = [record for record in standing(records).values() if record.ok and record.cost is not None]
     measured = [record for record in believed if record.kind == "measured"]
     if measured:
-        return min(measured, key=_handicapped)
+        return min([record for record in measured if record.confirmed] or measured, key=lambda record: record.cost)
     modelled = [record for record in believed if record.kind == "modelled"]
     if not modelled:
         return None
     limit = min(record.cost for record in modelled if record.cost is not None) * (1 + MODELLED_TIE)
     return min((record for record in modelled if record.cost <= limit), key=_tie_break)
+
+
+def contender(records: Iterable[Record]) -> Record | None:
+    """The measured record that may be the best: a single pass comes before a confirmed time by ``UNCONFIRMED_MARGIN``.
+
+    While it is not confirmed, it is worth confirming. None where nothing correct was measured.
+    """
+    believed = [record for record in standing(records).values() if record.ok and record.cost is not None]
+    return min((record for record in believed if record.kind == "measured"), key=_handicapped, default=None)
 
 
 def _handicapped(record: Record) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmasched import search
-from mmasched.log import Record, best_record, matching, standing
+from mmasched.log import Record, best_record, contender, matching, standing
 from mmasched.measure import Outcome, Runner, to_outcome, to_record
 from mmasched.search import Observation, Strategy
 from mmasched.space import Config
@@ -134,15 +134,15 @@ class Session:
         return len(recorded)
 
     def confirm(self, effort: Effort) -> None:
-        """Measures the finalists again, in turn, until the winner is one whose time was confirmed.
+        """Measures the finalists again, in turn, until the one that looks best is confirmed; only a confirmed one wins.
 
         Does nothing where costs have no noise, or when nothing is left to confirm.
         """
         if not self.runner.noisy:
             return
         for _ in range(_CONFIRM_PASSES):
-            winner = best_record(self._records)
-            if winner is None or winner.confirmed:
+            leader = contender(self._records)
+            if leader is None or leader.confirmed:
                 return
             finalists = [self._config(record) for record in self._finalists(effort)]
             self.progress.confirm(self.subject.problem, len(finalists))

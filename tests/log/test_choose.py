@@ -1,6 +1,6 @@
 """Which record wins."""
 
-from mmasched.log import Record, best_record
+from mmasched.log import Record, best_record, contender
 
 
 def record(tile, cost, *, minute=0, **changes):
@@ -39,10 +39,16 @@ def test_confirmed_times_replace_the_single_pass_of_the_same_config():
     )
 
 
-def test_a_single_pass_must_beat_a_confirmed_time_by_more_than_noise():
+def test_a_single_pass_never_beats_a_confirmed_time():
+    assert winner(record(1, 1.0, confirmed=True), record(2, 0.5)) == 1
+    assert winner(record(1, None, outcome="wrong_result", confirmed=True), record(2, 0.5)) == 2
+
+
+def test_a_single_pass_is_worth_confirming_when_it_is_faster_by_more_than_noise():
     confirmed = record(1, 1.0, confirmed=True)
-    assert winner(confirmed, record(2, 0.98)) == 1
-    assert winner(confirmed, record(2, 0.96)) == 2
+    assert contender([confirmed, record(2, 0.98)]).config["tile"] == 1
+    assert contender([confirmed, record(2, 0.96)]).config["tile"] == 2
+    assert contender([record(1, 1.0, kind="modelled"), record(2, None, outcome="build_error")]) is None
 
 
 def test_the_newest_verdict_on_a_config_decides_whatever_the_file_order():
