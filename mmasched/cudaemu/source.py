@@ -59,7 +59,8 @@ def translate(text: str, arch: str) -> TranslatedSource:
     text = _lower_assembly(text, arch)
     text, alignments, statics = _place_shared(text, list(kernels))
     text = _keep_indices(text)
-    parts = ['#include "cuda_language.h"', text]
+    headers = ["cuda_language.h", *(["wmma.h"] if "wmma::" in text else [])]
+    parts = [*(f'#include "{header}"' for header in headers), text]
     for name, kernel in kernels.items():
         parts.append(_entry(kernel, alignments.get(name, 16), statics.get(name, ())))
     return TranslatedSource("\n".join(parts), kernels)
