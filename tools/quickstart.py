@@ -56,7 +56,7 @@ from mmasched.tune import EFFORTS, tune_network
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = 6
 # Trials a problem: installing, tuning and timing fit in ten minutes on two cores.
-TRIALS, QUICK_TRIALS = 22, 6
+TRIALS, QUICK_TRIALS = 20, 6
 # A single pixel: what a call costs apart from its work.
 CALL = Conv2d(1, 1, 1, 16, 16, 1, weight_range=(-127, 127), requantize=Requantize([0.01] * 16))
 
