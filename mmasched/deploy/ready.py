@@ -14,6 +14,27 @@ import numpy as np
 
 from mmasched.build.memory import uninitialised
 
+# The array of an input before the first call. Not None: that is what a dict gives for an input that is missing.
+NO_ARRAY: Any = object()
+
+# A port: its name, shape and dtype.
+Described = tuple[str, tuple[int, ...], np.dtype]
+
+
+def _counted() -> int:
+    """What getrefcount says of an object in one variable: 2 with its own argument, 1 where Python only lends that."""
+    thing = object()
+    return getrefcount(thing)
+
+
+# References to a result that nobody but us holds: of `_results`, `_kept` and `last`, the variable's and getrefcount's
+# argument. What the result is a view of has the result's own in place of the first. Networks with several ports have no
+# `last`.
+HELD = 3 + _counted()
+
+# The array of an input before the first call. Not None: that is what a dict gives for an input that is missing.
+NO_ARRAY: Any = object()
+
 # A port: its name, shape and dtype.
 Described = tuple[str, tuple[int, ...], np.dtype]
 
@@ -44,7 +65,7 @@ class Ready:
         }  # fmt: skip
         self._outputs = [(*port, places[len(inputs) + number]) for number, port in enumerate(outputs)]
         # Names and arrays, kept alive so that the same object is the same memory when it comes again.
-        self._inputs: list[tuple[str, np.ndarray | None]] = [(name, None) for name, _, _ in inputs]
+        self._inputs: list[tuple[str, np.ndarray]] = [(name, NO_ARRAY) for name, _, _ in inputs]
         self._results: dict[str, np.ndarray] = {}
         self._kept: list[tuple[np.ndarray | None, np.ndarray | None]] = [(None, None)] * len(outputs)
         self.arguments: list[Any] = [*before, *[0] * len(order)]
@@ -71,7 +92,7 @@ class Ready:
     def address(self, name: str) -> int | None:
         """Where the input was in the last call; None before any."""
         for given, array in self._inputs:
-            if given == name and array is not None:
+            if given == name and array is not NO_ARRAY:
                 return self.arguments[self._ports[name][2]]
         return None
 

@@ -207,6 +207,13 @@ def test_wrong_inputs_are_named(network, feed, case):
         np.testing.assert_array_equal(array, expected[name])
 
 
+def test_a_wrong_input_in_the_very_first_call_is_named(quantized):
+    fresh = compile(quantized(TINY), "native", threads=1)
+    for feeds in ({"image": np.zeros((1, 3, 20, 20), np.float32)}, {"input": None}):
+        with pytest.raises(BadInput, match="input"):
+            fresh.run(feeds)
+
+
 def test_one_of_two_inputs_missing(two_inputs):
     network, _, model = two_inputs
     feeds = model.feeds()
