@@ -14,12 +14,6 @@ import numpy as np
 
 from mmasched.build.memory import uninitialised
 
-# The array of an input before the first call. Not None: that is what a dict gives for an input that is missing.
-NO_ARRAY: Any = object()
-
-# A port: its name, shape and dtype.
-Described = tuple[str, tuple[int, ...], np.dtype]
-
 
 def _counted() -> int:
     """What getrefcount says of an object in one variable: 2 with its own argument, 1 where Python only lends that."""
