@@ -32,11 +32,6 @@ NO_ARRAY: Any = object()
 # A port: its name, shape and dtype.
 Described = tuple[str, tuple[int, ...], np.dtype]
 
-# References to a result that nobody but us holds: of `_results`, `_kept` and `last`, the variable's and getrefcount's
-# argument. What the result is a view of has the result's own in place of the first. Networks with several ports have no
-# `last`.
-HELD = 5
-
 
 class Ready:
     """The arguments of a network's only entry, for calls that follow each other.
