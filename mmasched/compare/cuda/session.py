@@ -62,7 +62,7 @@ class GpuSession:
         timings = rotate([contestant for contestant, _, _ in ready], self._rounds, BURST_SECONDS, SETTLE_SECONDS)
         rows = [
             Row(contestant.name, contestant.version, timing.seconds, timing.best,
-                2e-9 * problem.macs / timing.seconds, agreement, remark, contestant.note)
+                2e-9 * problem.macs / timing.seconds, agreement, remark, contestant.note, timing.times)
             for (contestant, remark, agreement), timing in zip(ready, timings, strict=True)
         ]  # fmt: skip
         ordered = tuple(sorted(rows, key=lambda row: row.seconds))
@@ -103,7 +103,10 @@ def as_line(found: Comparison, count: int, board: str) -> dict[str, Any]:
 
 def from_line(line: dict[str, Any]) -> Comparison:
     """The comparison of such a line."""
-    rows = tuple(Row(**{**row, "agreement": Agreement(**row["agreement"])}) for row in line["rows"])
+    rows = tuple(
+        Row(**{**row, "agreement": Agreement(**row["agreement"]), "times": tuple(row.get("times", ()))})
+        for row in line["rows"]
+    )
     return Comparison(Conv2d.from_key(line["problem"]), 0, rows, tuple(line["absent"].items()))
 
 
