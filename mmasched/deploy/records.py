@@ -18,13 +18,23 @@ def shipped_logs() -> list[Path]:
 def records_for(log: Any, *, shipped: bool = True) -> list[Record]:
     """The records of one log (a Log or a path) or several, and the shipped ones.
 
+    Of a problem for which a given log has a confirmed winner the shipped records are left out: times compare only where
+    they were taken side by side, and the caller's were, on the caller's machine.
+
     Raises BadInput or Missing for a log that is malformed, of a newer schema or absent.
     """
     given = [] if log is None else [log] if isinstance(log, str | Path | Log) else list(_flat(log))
     logs = [item if isinstance(item, Log) else Log(item, must_exist=True) for item in given]
-    if shipped:
-        logs += [Log(path) for path in shipped_logs()]
-    return [record for item in logs for record in item.records()]
+    own = [record for item in logs for record in item.records()]
+    if not shipped:
+        return own
+    settled = {_place(record) for record in own if record.ok and record.confirmed}
+    others = [record for path in shipped_logs() for record in Log(path).records()]
+    return own + [record for record in others if _place(record) not in settled]
+
+
+def _place(record: Record) -> tuple[str, str, str, int]:
+    return record.problem, record.target, record.chip, record.threads
 
 
 def _flat(logs: Any) -> Iterable[Any]:

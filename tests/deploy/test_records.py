@@ -194,3 +194,21 @@ def test_logs_that_cannot_be_read(model_path, tmp_path):
             (tmp_path / name).write_text(text)
         with pytest.raises(error, match=words):
             compile(model_path, TARGET, log=tmp_path / name, threads=1)
+
+
+def test_a_confirmed_time_of_ones_own_comes_before_those_that_ship(problems, record, chip, tmp_path, monkeypatch):
+    first, second, third = problems
+    slow, fast = (space_for(first, chip, 1).config(row) for row in space_for(first, chip, 1).sample_rows(
+        np.random.default_rng(0), 2))  # fmt: skip
+    ships, own = tmp_path / "ships.jsonl", tmp_path / "own.jsonl"
+    for problem in (first, second, third):
+        Log(ships).append(record(problem, fast, cost=1e-6, confirmed=True))
+    Log(own).append(record(first, slow, cost=2e-6, confirmed=True))
+    Log(own).append(record(second, slow, cost=2e-6))  # One pass proves nothing.
+    Log(own).append(record(third, slow, outcome="wrong_result", cost=None, times=(), confirmed=True))
+    monkeypatch.setattr("mmasched.deploy.records.shipped_logs", lambda: [ships])
+    found = records_for(own)
+    assert [r.config for r in found if r.problem == first.key] == [slow.as_dict()]
+    for problem in (second, third):
+        assert fast.as_dict() in [r.config for r in found if r.problem == problem.key]
+    assert len(records_for(own, shipped=False)) == 3 and len(records_for(None)) == 3
