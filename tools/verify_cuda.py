@@ -154,9 +154,9 @@ def verify(arguments: argparse.Namespace, records: list[dict[str, Any]]) -> int:
 
 def _stands(record: dict[str, Any], again: bool) -> bool:
     """Whether a candidate need not be tried again; one that was verified although it spilled must be."""
-    spilled = record.get("resources", {}).get("spill_stores")
-    return record["status"] == SPILLS or (record["status"] == "correct" and not spilled) or \
-        (record["status"] != "correct" and not again)  # fmt: skip
+    if record["status"] == "correct":
+        return not record.get("resources", {}).get("spill_stores")
+    return record["status"] == SPILLS or not again
 
 
 def _compiler() -> Toolkit | None:

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmasched.errors import BadInput, Unsupported
+from mmasched.cli.inputs import result_rows
+from mmasched.errors import Unsupported
 
 HOME = Path("out") / "arm64"
 
@@ -81,21 +82,15 @@ def read_rows(path: Path | None, target: str, peers: list[str], widths: list[int
 
     Raises BadInput for another malformed line.
     """
-    if path is None or not path.is_file():
-        return []
-    found, text = [], path.read_text(encoding="utf-8").splitlines(keepends=True)
-    for number, line in enumerate(text, 1):
-        try:
-            row = json.loads(line)
-            row["ours"] = {int(bits): figures for bits, figures in row["ours"].items()}
-            whole = row["target"] == target and set(widths) <= set(row["ours"]) and set(peers) <= set(row["peers"])
-            found += [row] if whole and row["key"] and row["shape"] else []
-        except (ValueError, KeyError, TypeError, AttributeError):
-            if number == len(text) and not line.endswith("\n"):
-                path.write_text("".join(text[:-1]), encoding="utf-8")
-                break
-            raise BadInput(f"{path}:{number} is no modelled comparison: move the file away") from None
-    return found
+
+    def checked(row: dict[str, Any]) -> dict[str, Any]:
+        row["ours"] = {int(bits): figures for bits, figures in row["ours"].items()}
+        return (row["target"], row["peers"].keys(), row["key"], row["shape"], row)[-1]
+
+    rows = result_rows(path, checked, "modelled comparison")
+    return [
+        r for r in rows if r["target"] == target and set(widths) <= set(r["ours"]) and set(peers) <= set(r["peers"])
+    ]
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mmasched.cli.inputs import result_rows
 from mmasched.errors import BadInput, Missing, MmaschedError
 
 
@@ -84,19 +85,11 @@ def show_absent(peers: list[Any], chip: Any, python: str | None) -> None:
 
 def read_lines(path: Path | None) -> list[dict[str, Any]]:
     """The results of an earlier run; a torn last line is dropped. Raises BadInput for another malformed line."""
-    if path is None or not path.is_file():
-        return []
-    found, text = [], path.read_text(encoding="utf-8").splitlines(keepends=True)
-    for number, line in enumerate(text, 1):
-        try:
-            row = json.loads(line)
-            found.append((row["problem"], row["rows"], row["absent"], row)[-1])
-        except (ValueError, KeyError, TypeError):
-            if number == len(text) and not line.endswith("\n"):
-                path.write_text("".join(text[:-1]), encoding="utf-8")
-                break
-            raise BadInput(f"{path}:{number} is no comparison: move the file away") from None
-    return found
+
+    def checked(row: dict[str, Any]) -> dict[str, Any]:
+        return (row["problem"], row["rows"], row["absent"], row)[-1]
+
+    return result_rows(path, checked, "comparison")
 
 
 def show(results: list[tuple[Any, int]], names: list[str], title: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,3 +125,23 @@ def command_line(name: str, *arguments: str, **options: Any) -> str:
         if value is not None:
             words += [f"--{option.replace('_', '-')}", str(value)]
     return shlex.join(words)
+
+
+def result_rows(path: Path | None, checked: Callable[[Any], Any], what: str) -> list[Any]:
+    """The JSON lines of an earlier run as `checked` returns them, none where there is no file.
+
+    checked: raises ValueError, KeyError, TypeError or AttributeError for a line of another kind. A torn last line is
+    cut off the file. Raises BadInput, saying that it is no `what`, for another malformed line.
+    """
+    if path is None or not path.is_file():
+        return []
+    found, text = [], path.read_text(encoding="utf-8").splitlines(keepends=True)
+    for number, line in enumerate(text, 1):
+        try:
+            found.append(checked(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            if number == len(text) and not line.endswith("\n"):
+                path.write_text("".join(text[:-1]), encoding="utf-8")
+                break
+            raise BadInput(f"{path}:{number} is no {what}: move the file away") from None
+    return found

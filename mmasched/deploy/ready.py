@@ -69,10 +69,7 @@ class Ready:
             if feeds.get(name) is not array and not self._take(feeds):
                 return None
         self.last = None
-        for array, memory in self._kept:
-            if getrefcount(array) != HELD - 1 or getrefcount(memory) != HELD - 1:
-                self._renew()
-                break
+        self._renew()
         self.call(*self.arguments)
         if len(self._ports) == len(self._kept) == 1:
             self.last = *self._inputs[0], *self._kept[0], self.call, tuple(self.arguments), self._outputs[0][0]

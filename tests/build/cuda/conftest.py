@@ -8,6 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from mmasched.build.cuda import find_toolkit
+from mmasched.build.cuda.toolkit import Toolkit
+from mmasched.errors import Missing
 from mmasched.hardware import Hardware, hardware
 
 
@@ -27,3 +30,11 @@ def sm_80() -> Hardware:
 @pytest.fixture(scope="session")
 def sm_90() -> Hardware:
     return hardware("cuda/sm_90")
+
+
+@pytest.fixture(scope="session")
+def nvcc() -> Toolkit:
+    try:
+        return find_toolkit()
+    except Missing as error:
+        pytest.skip(str(error))

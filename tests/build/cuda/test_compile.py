@@ -17,14 +17,6 @@ from mmasched.build.cuda.sass import disassemble
 from mmasched.errors import Missing
 
 
-@pytest.fixture(scope="module")
-def nvcc() -> toolkits.Toolkit:
-    try:
-        return toolkits.find_toolkit()
-    except Missing as error:
-        pytest.skip(str(error))
-
-
 def test_a_kernel_becomes_a_cubin_with_its_report(nvcc, tiny, sm_80):
     source = cuda_source(tiny.mma_program(), sm_80)
     cubin = compile_cubin(source, sm_80)

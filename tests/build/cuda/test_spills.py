@@ -7,10 +7,8 @@ import pytest
 from mmasched.build import BuildError
 from mmasched.build.cuda import compile as compiling
 from mmasched.build.cuda import cuda_source, resources
-from mmasched.build.cuda import toolkit as toolkits
 from mmasched.build.cuda.candidate import build_binary
 from mmasched.build.cuda.compile import compile_cubin, spilled
-from mmasched.errors import Missing
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates import generate
@@ -30,14 +28,6 @@ TOO_MUCH = (
     {"warps_m": 2, "warps_n": 2, "warp_m": 128, "warp_n": 32, "block_k": 32, "stages": 2, "load_bytes": 4,
      "offsets": "table", "shared_layout": "padded", "packing": "shuffle", "raster": "channels", "unroll": "no"},
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def nvcc() -> toolkits.Toolkit:
-    try:
-        return toolkits.find_toolkit()
-    except Missing as error:
-        pytest.skip(str(error))
 
 
 def program(case, chip):
