@@ -12,7 +12,11 @@ from mmasched.space import Config
 
 @dataclass(frozen=True)
 class OwnPeer(Peer):
-    """One config of one target. A native loop times it: there is no Python call to amortise."""
+    """One config of one target. A native loop times it: there is no Python call to amortise.
+
+    On a GPU its operands come from beyond the level 2 cache, as those of its peers do (see cuda.torch_device); on a CPU
+    the same call is timed again and again, for all contestants alike.
+    """
 
     config: Config
     target: str = "native"
@@ -35,7 +39,9 @@ class OwnPeer(Peer):
         from mmasched.build.candidate import build_candidate
         from mmasched.hardware import hardware
 
-        candidate = build_candidate(problem, self.config, hardware(self.target), threads)
+        chip = hardware(self.target)
+        on_gpu = chip.target.family == "cuda"
+        candidate = build_candidate(problem, self.config, chip, 1 if on_gpu else threads, cold_weights=on_gpu)
         candidate.load_operands(**operands)
         prepared = Prepared(candidate.run, candidate.run, note=str(self.config.as_dict()))
         prepared.time = candidate.time

@@ -23,7 +23,9 @@ from mmasched.space import Config
 from mmasched.templates import generate, space_for
 from mmasched.templates.cuda.program import CudaProgram, Launch
 
-MAX_SETS = 128
+# As many sets of operands as the libraries get that mmasched is compared with: see compare.cuda.torch_device.
+BEYOND_L2 = 2.5
+MAX_SETS = 256
 GRAPH_SECONDS = 200e-6  # The cost of starting a graph, some microseconds, is small beside it.
 GRAPH_CALLS = 1024
 OPERANDS = ("x", "w", "c", "r", "y")
@@ -84,8 +86,8 @@ def build_binary(
 class CudaCandidate:
     """One convolution on the GPU. Operands are loaded once and reused by `run` and `time`.
 
-    With `cold`, `time` takes the next of several sets of all operands for each call, together at least twice the level
-    2 cache (at most 128 sets, and half of the free memory), so that none of them is found there.
+    With `cold`, `time` takes the next of several sets of all operands for each call, together at least 2.5 times the
+    level 2 cache (at most 256 sets, and half of the free memory), so that none of them is found there.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class CudaCandidate:
             launch.name: device.function(self._module, launch.name, launch.shared_bytes) for launch in binary.launches
         }
         self._sizes = {name: 4 * program.sizes[name] for name in OPERANDS}
-        self._set_count = self._fitting_sets(2 * hardware.l2) if cold else 1
+        self._set_count = self._fitting_sets(int(BEYOND_L2 * hardware.l2)) if cold else 1
         self.resources["operand_sets"] = self._set_count
         self._sets: list[dict[str, int]] = []
         self._workspace = 0
