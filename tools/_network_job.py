@@ -70,9 +70,9 @@ def overhead_job(artifact: str, model: str, threads: int, seconds: float) -> dic
     from _kernel_clock import KernelClock
     from _models import feeds_for
 
+    from mmasched.compare.whole_network import same_as_onnxruntime
     from mmasched.deploy import load
     from mmasched.network import load_graph
-    from mmasched.report.whole_network import same_as_onnxruntime
 
     network, feeds = load(artifact), feeds_for(load_graph(model))
     exact, verdict = same_as_onnxruntime(network.run(feeds), model, feeds, threads)

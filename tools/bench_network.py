@@ -26,7 +26,14 @@ from _models import FOLDER, SINGLE, check_names, feeds_for, quantized_model
 from _network_job import run_job
 
 from mmasched.compare.contestant import Contestant
+from mmasched.compare.network_peers import (
+    OnnxRuntimeBound,
+    OnnxRuntimeDefault,
+    OnnxRuntimeIntegers,
+    OpenVinoNetworkPeer,
+)
 from mmasched.compare.rotation import Timing, paired_ratio, rotate
+from mmasched.compare.whole_network import ArtifactPeer, NetworkPeer
 from mmasched.errors import BadInput, MmaschedError
 from mmasched.hardware import hardware, runs_here
 from mmasched.measure.affinity import pick_cores
@@ -34,9 +41,7 @@ from mmasched.network import load_graph
 from mmasched.network.quantizer import ACTIVATIONS, FORMATS
 from mmasched.report.console import table
 from mmasched.report.format import number_of
-from mmasched.report.network_peers import OnnxRuntimeBound, OnnxRuntimeDefault, OnnxRuntimeIntegers, OpenVinoNetworkPeer
 from mmasched.report.tables import ratio
-from mmasched.report.whole_network import ArtifactPeer, NetworkPeer
 
 NETWORKS = ["resnet18", "resnet50", "mobilenet_v2", *SINGLE]
 OURS = "mmasched"

@@ -21,6 +21,14 @@ from mmasched import __version__
 from mmasched.cli.inputs import check_output, command_line, network_of
 from mmasched.compare import OwnPeer, compare, expressible, peers
 from mmasched.compare.rotation import paired_ratio
+from mmasched.compare.whole_network import (
+    ArtifactPeer,
+    OnnxRuntimeNetworkPeer,
+    compile_default,
+    onnxruntime_session,
+    race,
+    same_as_onnxruntime,
+)
 from mmasched.deploy import compile as compile_network
 from mmasched.deploy import load
 from mmasched.deploy.records import records_for
@@ -42,14 +50,6 @@ from mmasched.report.progress import progress_for
 from mmasched.report.stages import Stages
 from mmasched.report.tables import number, ratio, share
 from mmasched.report.trials import nothing_left
-from mmasched.report.whole_network import (
-    ArtifactPeer,
-    OnnxRuntimeNetworkPeer,
-    compile_default,
-    onnxruntime_session,
-    race,
-    same_as_onnxruntime,
-)
 from mmasched.templates import default_config
 from mmasched.tune import EFFORTS, tune_network
 

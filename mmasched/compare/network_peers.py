@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mmasched.compare.base import Operands, Prepared
-from mmasched.report.whole_network import NetworkPeer
+from mmasched.compare.whole_network import NetworkPeer
 
 
 @dataclass(frozen=True)
