@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -109,16 +109,22 @@ class Strategy(ABC):
         self.rng = np.random.default_rng(seed)
         self.features = features
         self.prior = tuple(prior)
-        self.options = SimpleNamespace(**{option.name: option.default for option in self.OPTIONS})
-        for name, value in options.items():
-            known = {option.name: option for option in self.OPTIONS}
-            if name not in known:
-                raise BadInput(f"the {type(self).__name__} search has no option {name!r}; {nearest(name, known)}")
-            setattr(self.options, name, known[name].check(value))
+        self.options = self.checked(options)
         self._seen: set[int] = set()
         self._positions: dict[int, int] = {}
         self._rows: list[np.ndarray] = []
         self._costs: list[float] = []
+
+    @classmethod
+    def checked(cls, options: Mapping[str, Any]) -> SimpleNamespace:
+        """All options, defaults included. Raises BadInput for unknown or unfit ones."""
+        known = {option.name: option for option in cls.OPTIONS}
+        values = {option.name: option.default for option in cls.OPTIONS}
+        for name, value in options.items():
+            if name not in known:
+                raise BadInput(f"the {cls.__name__} search has no option {name!r}; {nearest(name, known)}")
+            values[name] = known[name].check(value)
+        return SimpleNamespace(**values)
 
     @property
     def finished(self) -> bool:
