@@ -12,7 +12,7 @@ from mmasched.build.arguments import OUTPUT_POISON, WORKSPACE_POISON, argument_s
 from mmasched.build.compile import ConstraintError, compile_module
 from mmasched.build.memory import allocate
 from mmasched.build.native_loop import NativeLoop
-from mmasched.build.report import resource_report
+from mmasched.build.report import early_code_name, resource_report
 from mmasched.hardware import request_amx_permission
 from mmasched.problem import Conv2d
 from mmasched.space import Config
@@ -102,7 +102,8 @@ def build_candidate(
     """Generate and compile a config. Raises ConstraintError for an invalid config, BuildError if the compiler fails.
 
     cold_weights: `time` streams the weights from beyond the level 2 cache instead of finding them there. report=False
-    leaves the resources empty, which saves a CPU target a third of the time: that of emitting the code again, as text.
+    finds out no resource but the name of the code, which saves a CPU target a third of the time: that of emitting the
+    code again, as text.
 
     For cuda/* targets the candidate is on the GPU: see build.cuda.candidate for what that raises.
     """
@@ -118,4 +119,5 @@ def build_candidate(
     copies = weight_copies(program, hardware) if cold_weights else 1
     sizes = argument_sizes(problem, program, copies)
     module = compile_module(standalone_module(program, sizes, storage(problem), copies), hardware)
-    return Candidate(problem, program, module, resource_report(module, program) if report else {}, copies)
+    resources = resource_report(module, program) if report else {"code": early_code_name(module, program)}
+    return Candidate(problem, program, module, resources, copies)

@@ -17,6 +17,7 @@ from mmasched.hardware import request_amx_permission
 from mmasched.measure import timing
 from mmasched.measure.compare import mismatch
 from mmasched.measure.operands import operand_sets
+from mmasched.measure.twins import CODE, take_over
 
 ReportPhase = Callable[..., None]
 Build = Callable[..., Any]
@@ -35,13 +36,15 @@ def execute(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
     build: what makes a Candidate, when it is not ``mmasched.build.build_candidate``.
 
     job: problem (Conv2d), config, hardware, threads, seed, policy (TimingPolicy), measure (bool), thorough (bool: all
-    worst cases instead of the two extreme ones), best_so_far (seconds or None), anchor ((config, its seconds) or None).
+    worst cases instead of the two extreme ones), best_so_far (seconds or None), anchor ((config, its seconds) or None),
+    timed (may be missing: what was timed of each code, see ``twins``; a candidate with such a code is not timed again).
     """
     candidate, result = build_one(job, job["config"], report_phase, 0, build)
     if candidate is None:
         return result
     try:
-        if verify_one(candidate, job, result, report_phase, 0) and job["measure"]:
+        right = verify_one(candidate, job, result, report_phase, 0)
+        if right and job["measure"] and not take_over(result, job["config"], job.get("timed", {})):
             report_phase("run")
             timer = beside_anchor(candidate.time, job, build)
             measured = timing.measure(timer, job["policy"], job["best_so_far"])
@@ -56,7 +59,7 @@ def execute(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
 
 
 def confirm(job: dict[str, Any], report_phase: ReportPhase, build: Build | None = None) -> dict[str, Any]:
-    """Builds and verifies several candidates, then times them in turn.
+    """Builds and verifies several candidates, then times them in turn; of those with the same code, the first one.
 
     job: like ``execute``'s, with configs and rounds instead of config. The result's ``results`` has a dict per config.
     """
@@ -71,14 +74,17 @@ def confirm(job: dict[str, Any], report_phase: ReportPhase, build: Build | None 
                     candidates.pop()
                     candidate.close()
             results.append(result)
-        timers = [
-            beside_anchor(_reporting(candidate.time, report_phase, number), job, build)
-            for number, candidate in candidates
-        ]
-        times = timing.confirm(timers, job["rounds"], job["policy"]) if timers else []
-        for (number, _), samples in zip(candidates, times):
-            results[number]["times"] = list(samples)
-            results[number]["cost"] = statistics.median(samples)
+        codes = {number: results[number]["resources"].get(CODE, number) for number, _ in candidates}
+        timers: dict[Any, timing.TimeOnce] = {}
+        for number, candidate in candidates:
+            if codes[number] not in timers:
+                timer = _reporting(candidate.time, report_phase, number)
+                timers[codes[number]] = beside_anchor(timer, job, build)
+        taken = timing.confirm(list(timers.values()), job["rounds"], job["policy"]) if timers else []
+        times = dict(zip(timers, taken, strict=True))
+        for number, code in codes.items():
+            results[number]["times"] = list(times[code])
+            results[number]["cost"] = statistics.median(times[code])
         return {"status": "correct", "results": results}
     finally:
         for _, candidate in candidates:

@@ -13,6 +13,7 @@ from mmasched.measure.limits import Limits
 from mmasched.measure.outcome import Outcome
 from mmasched.measure.runner import OnOutcome, Runner
 from mmasched.measure.timing import TimingPolicy
+from mmasched.measure.twins import Timed
 from mmasched.measure.worker import Worker
 from mmasched.problem import Conv2d
 from mmasched.space import Config
@@ -61,6 +62,7 @@ class LocalRunner(Runner):
         }
         self._best: dict[str, float] = {}
         self._anchors: dict[str, tuple[Config, float]] = {}
+        self._timed = Timed()
         limits = limits or Limits()
         if hardware.gpu is not None and limits.memory is None:
             limits = replace(limits, memory=0)  # CUDA reserves address space for all memory of all devices.
@@ -71,9 +73,11 @@ class LocalRunner(Runner):
         outcomes = []
         for config in configs:
             known = {"best_so_far": self._best.get(problem.key), "anchor": self._anchors.get(problem.key)}
+            known["timed"] = self._timed.of(problem)
             job = {**self._base, **known, "problem": problem, "config": config}
             result = self.worker.call("execute", job)
             outcome = self._outcome(problem, config, result)
+            self._timed.note(outcome)
             self._correct_anchor(problem, result.get("anchor_seconds", math.inf))
             if outcome.ok and outcome.cost is not None:
                 self.note_best(problem, outcome.cost)
@@ -105,6 +109,10 @@ class LocalRunner(Runner):
     def note_anchor(self, problem: Conv2d, config: Config, cost: float) -> None:
         """Candidates are timed beside this one, so that the machine's changes of speed do not decide between them."""
         self._anchors.setdefault(problem.key, (config, cost))
+
+    def note_timed(self, outcome: Outcome) -> None:
+        """Other candidates with the same code take the time of this one over."""
+        self._timed.note(outcome)
 
     def _correct_anchor(self, problem: Conv2d, seconds: float) -> None:
         """Forgets an anchor's first time that contention had made several times too long.

@@ -54,6 +54,9 @@ class Runner(ABC):
     def note_anchor(self, problem: Conv2d, config: Config, cost: float) -> None:  # noqa: B027
         """Tells the runner a config and its cost, in whose unit the costs of the problem's other configs shall be."""
 
+    def note_timed(self, outcome: Outcome) -> None:  # noqa: B027
+        """Tells the runner of a candidate that was timed before, so that others with the same code need not be."""
+
     def close(self) -> None:  # noqa: B027
         """Ends what the runner started. Closing twice is fine."""
 

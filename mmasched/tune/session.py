@@ -7,11 +7,13 @@ from dataclasses import replace
 from mmasched import search
 from mmasched.log import Record, best_record, contender, matching, standing
 from mmasched.measure import Outcome, Runner, to_outcome, to_record
+from mmasched.measure.twins import CODE
 from mmasched.search import Observation, Strategy
 from mmasched.space import Config
 from mmasched.tune.effort import Effort
 from mmasched.tune.journal import Journal
 from mmasched.tune.progress import Progress
+from mmasched.tune.proposals import Proposals
 from mmasched.tune.result import Best, TuningResult
 from mmasched.tune.siblings import observation_of, prior_for
 from mmasched.tune.subject import Subject
@@ -20,14 +22,15 @@ FINALIST_MARGIN = 0.05
 """Configs up to this much slower than the best are finalists: a single pass of timing is 1 to 5% off."""
 
 _CONFIRM_PASSES = 3
-_PROPOSE_ATTEMPTS = 20
 
 
 class Session:
     """Tunes one problem, a few trials at a time.
 
     Records of the same problem, target, chip, threads and kind in the journal are taken up: the strategy learns from
-    them, they count as trials and are never tried again. The default schedule is always tried first.
+    them, they count as trials and are never tried again. The default schedule is always tried first. Records of the
+    same strategy and seed are lived through again (see ``proposals``), so that an interrupted search goes on as if it
+    had not been interrupted.
     """
 
     def __init__(
@@ -53,8 +56,9 @@ class Session:
         self._leader: Outcome | None = None
         self.history: list[float | None] = []
         """Best cost after each trial, None while none was correct."""
-        self._strategy = self._make_strategy()
-        self._default, *self._rivals = subject.starting_configs()
+        starts = subject.starting_configs()
+        self._default = starts[0]
+        self._proposals = Proposals(self._make_strategy, self.space, starts, runner.parallel)
         self._resume()
 
     # What is known
@@ -79,7 +83,7 @@ class Session:
     @property
     def satisfied(self) -> bool:
         """Whether the strategy expects nothing of further trials."""
-        return self._strategy.finished
+        return self._proposals.strategy.finished
 
     @property
     def best(self) -> Best | None:
@@ -113,12 +117,12 @@ class Session:
 
     @property
     def batch(self) -> int:
-        """How many configs to ask the strategy for at a time: as it likes, but enough to keep the runner busy."""
-        return max(self._strategy.batch_size, self.runner.parallel)
+        """How many configs are proposed at a time."""
+        return self._proposals.batch
 
     def step(self, trials: int) -> int:
         """Tries up to so many new configs in one go; returns how many, 0 when the space has no new one."""
-        configs = self._next(trials)
+        configs = self._proposals.next()[:trials]
         if not configs:
             self.exhausted = True
             return 0
@@ -130,7 +134,8 @@ class Session:
 
         for outcome in self.runner.run(self.subject.problem, configs, progress=arrived)[len(recorded) :]:
             arrived(outcome)  # From a runner that reports only at the end.
-        self._strategy.observe([Observation(o.config, o.status, o.cost if o.ok else None) for o in recorded])
+        for outcome in recorded:
+            self._proposals.tell(Observation(outcome.config, outcome.status, outcome.cost if outcome.ok else None))
         return len(recorded)
 
     def confirm(self, effort: Effort) -> None:
@@ -157,29 +162,22 @@ class Session:
         return search.create(name, self.space, seed=self.seed, features=self.subject.features, prior=prior, **options)
 
     def _resume(self) -> None:
-        machine = self.subject.machine
-        found = matching(self.journal.records, self.subject.problem.key, machine.target, machine.chip, machine.threads)
+        machine, problem = self.subject.machine, self.subject.problem
+        found = matching(self.journal.records, problem.key, machine.target, machine.chip, machine.threads)
         # Configs that the space no longer has (it changed since) are neither learnt from nor counted.
         self._records = [
             record for record in found if record.kind == self.runner.kind and self.space.is_valid(self._config(record))
         ]
+        self._proposals.resume(
+            self._records,
+            lambda record: (record.strategy, record.seed) == (self.strategy_name, self.seed),
+            lambda record: observation_of(record, problem),
+        )
         believed = standing(self._records)
         for record in self._records:
-            self._note(to_outcome(record, self.subject.problem), trusted=believed[record.config_key].ok)
-        self._strategy.observe([observation_of(record, self.subject.problem) for record in believed.values()])
-
-    def _next(self, trials: int) -> list[Config]:
-        if self._default not in self._tried and self.space.is_valid(self._default):
-            return [self._default]  # Alone, so that the strategy knows it before it proposes.
-        rivals = [config for config in self._rivals if config not in self._tried and self.space.is_valid(config)]
-        if rivals:  # Every template once: a small space would hardly be met among large ones.
-            return rivals[:trials]
-        for _ in range(_PROPOSE_ATTEMPTS):
-            proposed = self._strategy.propose(trials)
-            fresh = [config for config in proposed if config not in self._tried]
-            if fresh or not proposed:
-                return fresh
-        return []
+            outcome = to_outcome(record, problem)
+            self.runner.note_timed(outcome)
+            self._note(outcome, trusted=believed[record.config_key].ok)
 
     def _take(self, outcome: Outcome) -> None:
         self._record(outcome)
@@ -214,7 +212,9 @@ class Session:
         believed = [r for r in standing(self._records).values() if r.ok and r.cost is not None]
         believed.sort(key=lambda record: record.cost)
         limit = believed[0].cost * (1 + FINALIST_MARGIN)
-        finalists = [record for record in believed if record.cost <= limit][: effort.finalists]
+        # Of candidates with the same code one speaks for all.
+        codes = {record.resources.get(CODE, record.config_key): record for record in reversed(believed)}
+        finalists = [r for r in believed if r.cost <= limit and r in codes.values()][: effort.finalists]
         champion = next((record for record in believed if record.confirmed), None)
         default = next((record for record in believed if self._config(record) == self._default), None)
         for record in (champion, default):

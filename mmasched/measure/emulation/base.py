@@ -14,6 +14,7 @@ from mmasched.measure.emulation import qemu
 from mmasched.measure.limits import Limits
 from mmasched.measure.outcome import Outcome
 from mmasched.measure.runner import OnOutcome, Runner
+from mmasched.measure.twins import Timed
 from mmasched.measure.worker import Worker
 from mmasched.problem import Conv2d
 from mmasched.space import Config
@@ -58,14 +59,16 @@ class EmulationRunner(Runner):
             "folder": self._folder.name,
             "seconds": limits.verify * 0.9,
         }
+        self._timed = Timed()
         self._worker = Worker(job_module or JOB_MODULE, pick_cores(1), limits)
 
     def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: OnOutcome | None = None) -> list[Outcome]:
         """See Runner. Raises Missing when the worker can't start."""
         outcomes = []
         for config in configs:
-            result = self._worker.call("execute", {**self._base, "problem": problem, "config": config})
-            outcomes.append(self._outcome(problem, config, result))
+            job = {**self._base, "problem": problem, "config": config, "timed": self._timed.of(problem)}
+            outcomes.append(self._outcome(problem, config, self._worker.call("execute", job)))
+            self._timed.note(outcomes[-1])
             if progress is not None:
                 progress(outcomes[-1])
         return outcomes
@@ -73,6 +76,10 @@ class EmulationRunner(Runner):
     def confirm(self, problem: Conv2d, configs: Sequence[Config], rounds: int) -> list[Outcome]:
         """Runs the configs once more: neither emulation nor the model has noise to average out."""
         return self.run(problem, configs)
+
+    def note_timed(self, outcome: Outcome) -> None:
+        """Other candidates with the same code take the cycles of this one over."""
+        self._timed.note(outcome)
 
     def close(self) -> None:
         """Kills the worker and removes the files."""

@@ -15,10 +15,12 @@ import numpy as np
 from mmasched.build import BuildError, ConstraintError
 from mmasched.build.cross import CrossBinary, cross_compile
 from mmasched.build.lint import beyond_tier, hot_loop, lint
+from mmasched.build.report import code_name
 from mmasched.measure.compare import mismatch
 from mmasched.measure.emulation import price as pricing
 from mmasched.measure.emulation import qemu
 from mmasched.measure.operands import operand_sets
+from mmasched.measure.twins import take_over
 
 ReportPhase = Callable[..., None]
 
@@ -27,7 +29,8 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     """Builds one candidate, verifies it on every operand set in one emulated process and, if asked, prices it.
 
     job: problem (Conv2d), config, hardware, threads, seed, thorough (bool: all worst cases instead of the two extreme
-    ones), price (bool: modelled cycles), seconds (limit of one emulated process), folder (for files, the caller's).
+    ones), price (bool: modelled cycles), seconds (limit of one emulated process), folder (for files, the caller's),
+    timed (may be missing: what was priced of each code, see ``twins``).
     """
     result: dict[str, Any] = {"status": "correct", "detail": "", "resources": {}, "verify_seconds": 0.0}
     folder = Path(job["folder"])
@@ -61,7 +64,8 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
         outputs = qemu.run(binary, core, [case.operands for case in sets], folder, job["seconds"])
         _compare(sets, outputs, result)
         result["verify_seconds"] = time.perf_counter() - start
-        if result["status"] == "correct" and job["price"]:
+        right = result["status"] == "correct"
+        if right and job["price"] and not take_over(result, job["config"], job.get("timed", {})):
             report_phase("run")
             _price(job, binary, core, sets[-1], folder, result)
     except qemu.EmulationTimeout as error:
@@ -84,7 +88,9 @@ def _build(job: dict[str, Any], folder: Path) -> CrossBinary:
 def _resources(binary: CrossBinary, hardware: Any) -> dict[str, Any]:
     """What is known of a kernel before it runs."""
     report = lint(binary.code, hot_loop(binary.code), binary.program.required)
-    return {"workspace_bytes": binary.program.workspace_bytes, "core": qemu.core_for(hardware).name, "lint": report}
+    code = code_name(binary.object.read_bytes(), binary.program)
+    about = {"code": code, "workspace_bytes": binary.program.workspace_bytes}
+    return {**about, "core": qemu.core_for(hardware).name, "lint": report}
 
 
 def _compare(sets: list[Any], outputs: list[np.ndarray], result: dict[str, Any]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mmasched.errors import BadInput
 from mmasched.measure.outcome import Outcome
@@ -13,6 +15,7 @@ from mmasched.measure.runner import OnOutcome, Runner
 from mmasched.measure.table.format import Entry, Table, read_table
 from mmasched.measure.table.noise import confirmed_times, table_cost
 from mmasched.measure.table.thinning import narrowed
+from mmasched.measure.twins import CODE, Timed, take_over
 from mmasched.problem import Conv2d
 from mmasched.space import Config, Space
 
@@ -21,6 +24,8 @@ class TableRunner(Runner):
     """Answers from a table with a cost that strays from the true one as single passes do, for a seed always alike.
 
     ``simulated_seconds`` is what building, verifying and measuring all that was asked for took when the table was made.
+    As in reality, a config takes over the time of another with the same code that was timed before, and is not charged
+    for timing, where the table knows the codes.
     target and threads, where given, must be the table's. Raises Missing when there is no such file, BadInput for a
     malformed table, another target or thread count.
     """
@@ -38,6 +43,7 @@ class TableRunner(Runner):
         self.noisy = header.kind == "measured"
         self.seed = seed
         self.simulated_seconds = 0.0
+        self._timed = Timed()
 
     @property
     def problems(self) -> list[str]:
@@ -58,25 +64,46 @@ class TableRunner(Runner):
             if entry is None:
                 outcome = self._outcome(problem, Entry(config, "constraint", detail=f"not measured in {self.path}"))
             else:
-                self.simulated_seconds += entry.build_seconds + entry.verify_seconds + entry.measure_seconds
-                outcome = self._outcome(problem, entry, table_cost(entry, self.table.header.repeats, self.seed))
+                outcome = self._single_pass(problem, entry)
             outcomes.append(outcome)
             if progress is not None:
                 progress(outcome)
         return outcomes
 
+    def note_timed(self, outcome: Outcome) -> None:
+        """See Runner: what an interrupted search had timed."""
+        self._timed.note(outcome)
+
+    def _single_pass(self, problem: Conv2d, entry: Entry) -> Outcome:
+        self.simulated_seconds += entry.build_seconds + entry.verify_seconds
+        twin: dict[str, Any] = {"resources": dict(entry.resources)}
+        if entry.ok and take_over(twin, entry.config, self._timed.of(problem)):
+            taken_over = replace(entry, resources=twin["resources"])
+            return self._outcome(problem, taken_over, twin["cost"], tuple(twin["times"]))
+        self.simulated_seconds += entry.measure_seconds
+        outcome = self._outcome(problem, entry, table_cost(entry, self.table.header.repeats, self.seed))
+        self._timed.note(outcome)
+        return outcome
+
     def confirm(self, problem: Conv2d, configs: Sequence[Config], rounds: int) -> list[Outcome]:
-        """See Runner: medians of draws from the samples behind the true costs."""
+        """See Runner: medians of draws from the samples behind the true costs; one code is timed once."""
         self._check(problem)
-        outcomes = []
+        outcomes: list[Outcome] = []
+        drawn: dict[str, tuple[float, ...]] = {}
         for config in configs:
             entry = self.table.by_config.get(config)
             if entry is None or not entry.ok:
                 outcomes += self.run(problem, [config])
                 continue
-            times = confirmed_times(entry, rounds, self.seed)
-            sample = entry.measure_seconds / self.table.header.policy.get("samples", 1)
-            self.simulated_seconds += entry.build_seconds + entry.verify_seconds + rounds * sample
+            self.simulated_seconds += entry.build_seconds + entry.verify_seconds
+            code = entry.resources.get(CODE)
+            if code not in drawn:
+                times = confirmed_times(entry, rounds, self.seed)
+                self.simulated_seconds += rounds * entry.measure_seconds / self.table.header.policy.get("samples", 1)
+            else:
+                times = drawn[code]
+            if code:
+                drawn[code] = times
             outcomes.append(self._outcome(problem, entry, statistics.median(times), times, confirmed=True))
         return outcomes
 
