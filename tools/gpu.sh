@@ -8,17 +8,22 @@
 # --dry-run prints the commands. Clocks, power and modes are never set. Steps:
 #   about      the board, driver and clocks, as found
 #   first      cuDNN's plans for a handful of shapes at batch 16: where its int8 stands
+#   verify     one schedule, under emulation on this host's cores: is everything installed?
+#   versus     mmasched's default schedules against cuDNN on the handful
+#   exact      the default schedule of every layer of ResNet-50, int8 and int4, verified bit by bit on the GPU
 #   peaks      copy bandwidth and the rates of matrix instructions
 #   fragments  single instructions on random operands, for the emulator
 #   replay     the same in the emulator on this host's cores: what differs
-#   verify     one schedule, under emulation on this host's cores
-#   versus     mmasched against cuDNN on the handful of shapes
-#   cudnn      every plan of cuDNN for ResNet-50 at batch 16, 128 and 1
+#   few        tunes the handful, then mmasched against cuDNN on it again
 #   tune-N     tunes ResNet-50 in int8 at batch N (16, 128, 1)
-#   tune4-N    the same in int4
+#   compare-N  mmasched against cuDNN at batch N (16, 128, 1)
+#   cudnn      every plan of cuDNN for ResNet-50 at batch 16, 128 and 1
+#   tune4-N    tunes ResNet-50 in int4 at batch N
+#   peers-N    mmasched against all peers at batch N
 #   table-I    a table of 1,000 measured configs of shape I (0 to 3), for research into searching
-#   compare-N  mmasched against all peers at batch N (16, 128, 1)
 #   collect    writes the tables to docs/benchmarks.md and the records, compressed, to tuning_logs/<chip>/
+#
+# Ends with status 0 when all went well, 1 where a step failed, 2 for a mistake or without a GPU, 3 when time was short.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -37,8 +42,8 @@ while [ $# -gt 0 ]; do
 done
 case "$seconds" in '' | *[!0-9]*) echo "error: --seconds is $seconds: give a whole number" >&2; exit 2 ;; esac
 
-all=(about first peaks fragments replay verify versus cudnn tune-16 tune-128 tune-1 tune4-16 tune4-128 tune4-1
-  compare-16 compare-128 compare-1 table-0 table-1 table-2 table-3 collect)
+all=(about first verify versus exact peaks fragments replay few tune-16 compare-16 cudnn tune4-16 tune-128 compare-128
+  tune-1 compare-1 tune4-128 tune4-1 peers-16 peers-128 peers-1 table-0 table-1 table-2 table-3 collect)
 [ ${#steps[@]} -gt 0 ] || steps=("${all[@]}")
 for step in "${steps[@]}"; do
   case " ${all[*]} " in *" $step "*) ;; *) echo "error: there is no step $step; steps: ${all[*]}" >&2; exit 2 ;; esac
@@ -64,48 +69,81 @@ with Device() as device: print(f"cuda/sm_{device.capability}")'
 run() {
   printf '+ %s\n' "$(printf '%q ' "$@")"
   [ "$dry" = 1 ] && return 0
-  timeout --signal=INT --kill-after=20 "$(left)" "$@"
+  local rest
+  rest=$(left)
+  [ "$rest" -gt 0 ] || return 124
+  timeout --signal=INT --kill-after=20 "$rest" "$@"
 }
 
 mmasched() { run "$python" -m mmasched "$@"; }
 log="$state/tune.jsonl"
 jobs=$(nproc)
-few=h56w56/i64o64/k3/p1,h28w28/i512o128/k1,h14w14/i256o256/k3/p1,h7w7/i512o2048/k1
+# The same four layers of ResNet-50, by number and by name.
+layers=2,10,17,20
+few=h56w56/i64o64/k3/p1,h28w28/i512o128/k1,h14w14/i256o256/k3/p1,h7w7/i512o2048/k1/residual
 peers=cudnn,cutlass,metaschedule,triton,torch
+
+# To stop in time to measure the finalists again, or to write down what there is.
+less() { local rest=$(($(left) - $1)); echo $((rest > 10 ? rest : 10)); }
 
 step_about() {
   run nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.max.sm,clocks.mem,power.draw,power.limit \
     --format=csv
 }
-step_first() { run "$python" tools/gpu_cudnn.py --batches 16 --layers 2,10,17,20 --out "$state/cudnn.jsonl" \
-  --jobs 4 --limit-seconds "$(($(left) - 30))"; }
+step_first() { run "$python" tools/gpu_cudnn.py --batches 16 --layers "$layers" --out "$state/cudnn.jsonl" \
+  --jobs 4 --limit-seconds "$(less 30)"; }
 step_peaks() { run "$python" tools/gpu_peaks.py --out "$state/peaks.jsonl" --cubins "$state/cubins" --jobs "$jobs" \
-  --limit-seconds "$(($(left) - 30))"; }
+  --limit-seconds "$(less 30)"; }
 step_fragments() { run "$python" tools/gpu_fragments.py --cubins "$state/cubins" --jobs "$jobs" \
   --out "$state/fragments-${chip#cuda/}.npz"; }
 step_replay() { run "$python" tools/gpu_replay.py "$state/fragments-${chip#cuda/}.npz"; }
 step_verify() { mmasched verify h14w14/i64o64/k3/p1 --target "$chip"; }
-step_versus() {
+# versus FILE: the handful against cuDNN, with the schedules that the log has by now.
+versus() {
   local problem
   for problem in ${few//,/ }; do
-    mmasched compare "n16/$problem" --target "$chip" --with cudnn --log "$log" --json "$state/versus.jsonl" || return $?
+    mmasched compare "n16/$problem/x8s/y8s" --target "$chip" --with cudnn --json "$1" "${schedules[@]}" || return $?
   done
 }
+step_versus() { versus "$state/versus.jsonl"; }
+# tune BITS BATCH TRIALS SECONDS-TO-LEAVE [OPTION...]
+tune() {
+  run "$python" tools/gpu_tune.py --target "$chip" --bits "$1" --batch "$2" --trials "$3" --log "$log" \
+    --seconds "$(less "$4")" "${@:5}"
+}
+step_exact() { tune 8 16 24 150 && tune 4 16 24 150; }
+step_few() {
+  local status=0
+  tune 8 16 400 300 --layers "$layers" || status=$?
+  [ "$status" = 0 ] || [ "$status" = 3 ] || return "$status"
+  find_schedules
+  versus "$state/few.jsonl"
+}
 step_cudnn() { run "$python" tools/gpu_cudnn.py --out "$state/cudnn.jsonl" --jobs 4 \
-  --limit-seconds "$(($(left) - 30))"; }
-step_tune() { mmasched tune resnet50 --target "$chip" --batch "$1" --log "$log" --trials 3000; }
-step_tune4() { run "$python" tools/gpu_int4.py --target "$chip" --batch "$1" --log "$log" --trials 3000; }
+  --limit-seconds "$(less 30)"; }
+step_tune() { tune 8 "$1" 1200 150; }
+step_tune4() { tune 4 "$1" 1200 150; }
 step_table() {
   local shapes=(${few//,/ })
   mmasched tune "n16/${shapes[$1]}" --target "$chip" --strategy random --trials 1000 --seed "$1" \
     --log "$state/table-$1.jsonl"
 }
-step_compare() { mmasched compare resnet50 --target "$chip" --batch "$1" --with "$peers" --log "$log" \
-  --json "$state/compare-$1.jsonl" --plot "$state/compare-$1.png"; }
+# against PEERS BATCH NAME
+against() { mmasched compare resnet50 --target "$chip" --batch "$2" --with "$1" \
+  --json "$state/$3.jsonl" --plot "$state/$3.png" "${schedules[@]}"; }
+step_compare() { against cudnn "$1" "compare-$1"; }
+step_peers() { against "$peers" "$1" "peers-$1"; }
 step_collect() { run "$python" tools/gpu_collect.py --state "$state" --chip "$chip"; }
 
+# What a comparison takes schedules from: the log, once there is one.
+find_schedules() {
+  schedules=()
+  if [ "$dry" = 1 ] || [ -e "$log" ]; then schedules=(--log "$log"); fi
+}
+
 find_chip
-mkdir -p "$state"
+[ "$dry" = 1 ] || mkdir -p "$state"
+failed=0
 for step in "${steps[@]}"; do
   if [ "$dry" = 0 ] && [ -e "$state/$step.done" ]; then
     echo "== $step: done before"
@@ -116,6 +154,7 @@ for step in "${steps[@]}"; do
     exit 3
   fi
   echo "== $step"
+  find_schedules
   status=0
   case "$step" in
     *-[0-9]*) "step_${step%-*}" "${step##*-}" || status=$? ;;
@@ -125,7 +164,8 @@ for step in "${steps[@]}"; do
     0)
       # A script that was told to stop early ends well: it is done once a run of it had time to spare.
       if [ "$dry" = 0 ] && [ "$(left)" -gt 30 ]; then touch "$state/$step.done"; fi ;;
-    124 | 130 | 137) echo "== $step: out of time; run this again to go on"; exit 3 ;;
-    *) echo "== $step: failed with status $status; the next ones go on" ;;
+    3 | 124 | 130 | 137) echo "== $step: out of time; run this again to go on"; exit 3 ;;
+    *) echo "== $step: failed with status $status; the next ones go on"; failed=1 ;;
   esac
 done
+exit "$failed"

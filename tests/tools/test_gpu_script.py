@@ -1,5 +1,6 @@
-"""tools/gpu.sh, gpu_collect.py and gpu_int4.py; nothing is measured."""
+"""tools/gpu.sh, gpu_collect.py and gpu_tune.py; nothing is measured."""
 
+import argparse
 import gzip
 import json
 import os
@@ -9,10 +10,12 @@ import sys
 from pathlib import Path
 
 import gpu_collect
-import gpu_int4
+import gpu_tune
 import pytest
 
 import mmasched
+from mmasched.cli.shapes import problem_of
+from mmasched.compare.cuda.symmetric import symmetric
 from mmasched.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +38,7 @@ def test_dry_run_shows_every_step(tmp_path) -> None:
     done = script("--dry-run", "--state", tmp_path, "--chip", "cuda/sm_80")
     assert done.returncode == 0, done.stderr
     steps = [line[3:] for line in done.stdout.splitlines() if line.startswith("== ")]
-    assert steps[:3] == ["about", "first", "peaks"] and steps[-1] == "collect" and len(set(steps)) == len(steps)
+    assert steps[:3] == ["about", "first", "verify"] and steps[-1] == "collect" and len(set(steps)) == len(steps)
     assert "--target cuda/sm_80 --batch 128" in done.stdout
     # What is left of the time of one session when the step begins, less what ending takes.
     assert all(400 < int(limit) <= 530 for limit in re.findall(r"--limit-seconds (\d+)", done.stdout))
@@ -50,8 +53,26 @@ def test_finished_steps_are_skipped_and_failed_ones_repeated(tmp_path) -> None:
     assert "peaks: done before" in script("--python", fake_python(tmp_path, 0), *words).stdout
     (tmp_path / "verify.done").unlink()
     failed = script("--python", fake_python(tmp_path, 2), *words)
+    assert failed.returncode == 1
     assert "verify: failed with status 2" in failed.stdout and not (tmp_path / "verify.done").exists()
     assert len((tmp_path / "calls").read_text().splitlines()) == 3
+
+
+def test_a_comparison_needs_no_log(tmp_path) -> None:
+    words = ("--state", tmp_path, "--chip", "cuda/sm_90", "--python", fake_python(tmp_path, 0), "versus")
+    script(*words)
+    assert (tmp_path / "calls").read_text().count("compare") == 4 and "--log" not in (tmp_path / "calls").read_text()
+    (tmp_path / "tune.jsonl").write_text("")
+    (tmp_path / "versus.done").unlink()
+    script(*words)
+    assert (tmp_path / "calls").read_text().count("--log") == 4
+
+
+def test_tuning_that_ran_out_of_time_goes_on_next_time(tmp_path) -> None:
+    words = ("--state", tmp_path, "--chip", "cuda/sm_90", "--python", fake_python(tmp_path, 3))
+    done = script(*words, "tune-16", "compare-16")
+    assert done.returncode == 3 and "tune-16: out of time" in done.stdout and "compare-16" not in done.stdout
+    assert not (tmp_path / "tune-16.done").exists()
 
 
 def test_the_time_ends_a_step_and_begins_no_other(tmp_path) -> None:
@@ -110,11 +131,31 @@ def test_collect_refuses_too_much_and_nothing(tmp_path, monkeypatch) -> None:
 
 def test_int4_problems() -> None:
     layers = mmasched.network("resnet50", batch=2).layers
-    narrow = [gpu_int4.four_bits(problem) for problem, _ in layers]
+    narrow = [gpu_tune.four_bits(problem) for problem, _ in layers]
     assert narrow[0].input_bits == 8 and all(problem.input_bits == 4 for problem in narrow[1:])
     assert [problem.macs for problem in narrow] == [problem.macs for problem, _ in layers]
 
 
-def test_int4_needs_a_known_target(monkeypatch, capsys, tmp_path) -> None:
-    monkeypatch.setattr(sys, "argv", ["gpu_int4.py", "--target", "cuda/sm_99", "--log", str(tmp_path / "l.jsonl")])
-    assert gpu_int4.main() == 2 and capsys.readouterr().err.startswith("error: ")
+def narrowed(layers: str | None = None):
+    return gpu_tune.narrowed(argparse.Namespace(network="resnet50", batch=16, bits=8, layers=layers))
+
+
+def test_what_is_tuned_is_what_is_compared() -> None:
+    dry = script("--dry-run", "--state", "/nowhere", "versus", "few", "first").stdout
+    compared = [problem_of(found) for found in re.findall(r"compare (\S+)", dry)]
+    layers = re.search(r"gpu_tune.py .*--layers (\S+)", dry)[1].replace("\\,", ",")
+    tuned = {problem.key for problem in narrowed(layers).problems}
+    assert len(tuned) == 4 and {symmetric(problem).key for problem in compared} == tuned
+    assert re.search(r"gpu_cudnn.py .*--layers (\S+)", dry)[1].replace("\\,", ",") == layers
+    whole = {symmetric(problem).key for problem, _ in mmasched.network("resnet50", batch=16).layers}
+    assert {problem.key for problem in narrowed().problems} == whole
+
+
+def test_layers_that_a_network_lacks() -> None:
+    with pytest.raises(BadInput, match="numbers from 0 to 23"):
+        narrowed("2,24")
+
+
+def test_tuning_needs_a_known_target(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu_tune.py", "--target", "cuda/sm_99", "--log", str(tmp_path / "l.jsonl")])
+    assert gpu_tune.main() == 2 and capsys.readouterr().err.startswith("error: ")

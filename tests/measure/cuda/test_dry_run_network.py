@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,8 @@ def as_if_there_were_a_gpu(make_runner, monkeypatch):
     if shutil.which("g++") is None:
         pytest.skip("no g++ for the emulator: apt-get install g++")
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "build" / "cuda"))
-    made = make_runner("emulated_build_job", "emulated_device_job")
-    monkeypatch.setattr(module, "CudaRunner", lambda hardware, threads=None, *, seed=0: made)
+    jobs = "emulated_build_job", "emulated_device_job"
+    monkeypatch.setattr(module, "CudaRunner", lambda hardware, threads=None, *, seed=0: make_runner(*jobs))
 
 
 def test_a_network_is_tuned(as_if_there_were_a_gpu, monkeypatch, tmp_path, capsys):
@@ -50,3 +52,25 @@ def test_a_network_is_tuned(as_if_there_were_a_gpu, monkeypatch, tmp_path, capsy
     assert {r.problem for r in records if r.confirmed and r.resources["emulated"] == "as given"} == {
         record.problem for record in records
     }
+
+
+def test_the_tool_ends_in_time_and_confirms(as_if_there_were_a_gpu, monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "tools"))
+    tool = importlib.import_module("gpu_tune")
+    log = tmp_path / "log.jsonl"
+    words = ["--network", "tiny", "--target", "cuda/sm_80", "--batch", "1", "--layers", "1", "--log", str(log)]
+
+    def run_tool(*more: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["gpu_tune.py", *words, *more])
+        return tool.main()
+
+    assert run_tool("--trials", "9", "--seconds", "0") == 3
+    out = capsys.readouterr().out
+    assert "the time is over after 1 trial;" in out and "1 problem: 2 correct" in out
+    first, second = Log(log).records()
+    assert first.config == second.config and second.confirmed and "/x8s/" in second.problem
+    # The next run goes on; what is known is not measured again.
+    assert run_tool("--trials", "2") == 0
+    records = Log(log).records()
+    assert [record.config for record in records].count(first.config) >= 2
+    assert len({record.config_key for record in records}) == 2
