@@ -1,8 +1,9 @@
-"""Measures the configs of a table: several workers build at the same time, and wait while one of them times."""
+"""Measures the configs of a table: several workers build at the same time, and while one of them times others wait."""
 
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,9 @@ from _table_journal import TableJournal, failed, measuring_order, passed, to_con
 from mmasched.errors import MmaschedError
 from mmasched.hardware import hardware
 from mmasched.measure.limits import Limits
+from mmasched.measure.table import Entry
 from mmasched.measure.timing import TimingPolicy
+from mmasched.measure.twins import CODE, TIME_OF
 from mmasched.measure.worker import Worker
 from mmasched.space import Config, Space
 from mmasched.templates import default_config
@@ -25,13 +28,44 @@ CONFIRMING = TimingPolicy(confirm_at_least=40, confirm_seconds=600.0, standard_e
 MOST_ROUNDS = 160
 # One pass of the anchor may be contended, and every cost is in its unit.
 ANCHOR_PASSES = 5
+# A worker is replaced after so many chunks, so that what compilers leak stays bounded; never while it holds some.
+CHUNKS_OF_A_WORKER = 40
+
+
+class Lane:
+    """A worker and the thread that started it, without which it would die; one call at a time."""
+
+    def __init__(self, cores: Sequence[int]) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._worker = Worker(JOBS, cores, Limits(jobs=1_000_000))
+        self._chunks = 0
+
+    def begin(self, function: str, job: dict[str, Any]) -> Any:
+        """The future result of a job."""
+        return self._thread.submit(self._worker.call, function, job)
+
+    def call(self, function: str, job: dict[str, Any]) -> dict[str, Any]:
+        """The result of a job."""
+        return self.begin(function, job).result()
+
+    def hold(self, job: dict[str, Any]) -> Any:
+        """The future result of building a chunk, by a new worker now and then."""
+        self._chunks += 1
+        if self._chunks % CHUNKS_OF_A_WORKER == 0:
+            self._worker.close()
+        return self.begin("hold", job)
+
+    def close(self) -> None:
+        """Ends the worker."""
+        self._worker.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 class Collector:
-    """Adds to a table's journal until it is complete or the time is up.
+    """Adds to a table's journal until it is complete, the time is up, or it is told to stop.
 
     cores: those of the workers, one list for each; chunk: configs that a worker builds before they are timed; report:
-    whether resources are recorded; say: where progress goes.
+    whether resources are recorded; overlap: whether others go on building while one times; say: where progress goes.
     """
 
     def __init__(
@@ -43,21 +77,25 @@ class Collector:
         *,
         chunk: int = 24,
         report: bool = True,
+        overlap: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
         self.spec, self.space, self.journal, self.chunk, self.say = spec, space, journal, chunk, say
         self.policy = TimingPolicy()
+        self.stop = threading.Event()
+        """Set by a signal: what is being timed is still timed and noted."""
         chip = hardware(spec.target)
         parts = {"problem": spec.problem, "hardware": chip, "threads": spec.threads, "seed": 0, "report": report}
-        self._base = {**parts, "policy": self.policy, "measure": True, "thorough": False, "best_so_far": None}
-        self._base["anchor"] = None
-        # A worker lives as long as the thread that started it, so each has a thread of its own.
-        self._lanes = [(ThreadPoolExecutor(1), Worker(JOBS, own, Limits(jobs=80))) for own in cores]
+        self.base = {**parts, "policy": self.policy, "measure": True, "thorough": False, "best_so_far": None}
+        self.base["anchor"] = None
+        self.lanes = [Lane(own) for own in cores]
+        self._overlap = overlap
+        self._timing = threading.Lock()
         self._anchor_config = default_config(spec.problem, chip, spec.threads)
 
     def collect(self, enough: int, deadline: float) -> bool:
         """Single passes until ``enough`` configs are known, then confirms the best tenth; whether all that was done."""
-        self._set_anchor()
+        self.set_anchor()
         waiting = [config for config in measuring_order(self.space) if config not in self.journal.entries]
         missing = min(enough - len(self.journal.entries), len(waiting))
         done = self._work("measured", waiting[: max(missing, 0)], self._measure, deadline)
@@ -70,15 +108,15 @@ class Collector:
 
     def close(self) -> None:
         """Ends the workers."""
-        for lane, worker in self._lanes:
-            worker.close()
-            lane.shutdown(wait=False, cancel_futures=True)
+        for lane in self.lanes:
+            lane.close()
 
-    def _set_anchor(self) -> None:
+    def set_anchor(self) -> None:
+        """Times the default schedule, beside which all others are timed, unless the journal has its time."""
         known = self.journal.facts.get("anchor")
         if known is None:
-            job = {**self._base, "config": self._anchor_config}
-            results = [self._call(0, "execute", job).result() for _ in range(ANCHOR_PASSES)]
+            job = {**self.base, "config": self._anchor_config}
+            results = [self.lanes[0].call("execute", job) for _ in range(ANCHOR_PASSES)]
             for result in results:
                 if result["status"] != "correct":
                     raise MmaschedError(f"the default schedule of {self.spec.name} failed: {result['detail']}")
@@ -86,69 +124,107 @@ class Collector:
             known = {"template": self._anchor_config.template, "config": self._anchor_config.as_dict()}
             self.journal.note(anchor={**known, "seconds": seconds}, policy=asdict(self.policy))
         anchor = self.journal.facts["anchor"]
-        self._base["anchor"] = Config(anchor["template"], anchor["config"]), anchor["seconds"]
+        self.base["anchor"] = Config(anchor["template"], anchor["config"]), anchor["seconds"]
 
-    def _work(self, verb: str, configs: Sequence[Config], step: Callable, deadline: float) -> bool:
+    def _work(self, verb: str, configs: Sequence[Config], time_chunk: Callable, deadline: float) -> bool:
+        """Deals chunks out to the lanes until all configs are done; False when the time is up or a signal came."""
         queue, total, start = list(configs), len(configs), time.monotonic()
-        while queue:
-            if time.monotonic() > deadline:
-                return False
-            size = min(self.chunk, -(-len(queue) // len(self._lanes)))
-            chunks = [queue[i * size : (i + 1) * size] for i in range(len(self._lanes))]
-            chunks = [chunk for chunk in chunks if chunk]
-            del queue[: sum(map(len, chunks))]
-            queue = step(chunks) + queue
+
+        def told() -> None:
             done, spent = total - len(queue), time.monotonic() - start
             self.say(
                 f"{self.spec.name}: {verb} {done} of {total}, {spent / max(done, 1) * 1e3:.0f} ms each, "
                 f"{spent / max(done, 1) * len(queue) / 60:.1f} min left"
             )
-        return True
 
-    def _measure(self, chunks: Sequence[Sequence[Config]]) -> list[Config]:
-        """One single pass of each config; returns those to be tried again because another one killed their worker."""
-        again = []
-        for chunk, built, timed in self._build_then_time(chunks, "time_held", {"best_so_far": self._best()}, again):
-            self.journal.add(
-                passed(config, b, timed[str(number)]) if b["status"] == "correct" else failed(config, b)
-                for number, (config, b) in enumerate(zip(chunk, built, strict=True))
-            )
-        return again
+        def take() -> list[Config]:
+            if self.stop.is_set() or time.monotonic() > deadline:
+                return []
+            size = min(self.chunk, -(-len(queue) // len(self.lanes)))
+            chunk, queue[:size] = queue[:size], []
+            return chunk
 
-    def _confirm(self, chunks: Sequence[Sequence[Config]]) -> list[Config]:
-        again = []
-        more = {"rounds": MOST_ROUNDS, "policy": CONFIRMING}
-        for chunk, built, timed in self._build_then_time(chunks, "confirm_held", more, again):
-            for number, (config, result) in enumerate(zip(chunk, built, strict=True)):
-                if result["status"] != "correct":  # It was right before: what fails once is not to be trusted.
-                    self.journal.add([failed(config, result)])
-                    continue
-                t = timed[str(number)]
-                known = self.journal.entries[config]
-                entry = replace(known, cost=t["cost"], times=tuple(t["times"]), confirmed=True)
-                self.journal.confirm(entry, t["repeat"])
-        return again
+        def follow(lane: Lane) -> None:
+            while True:
+                with self._timing:
+                    chunk = take()
+                if not chunk:
+                    return
+                built = lane.hold({**self.base, "configs": chunk}).result()
+                with self._timing:
+                    queue[:0] = time_chunk(lane, chunk, built)
+                    told()
 
-    def _build_then_time(self, chunks: Sequence[Sequence[Config]], function: str, more: dict[str, Any], again: list):
-        """Yields (configs, what building gave each, what timing gave by number) of every chunk that went through."""
-        building = [self._call(i, "hold", {**self._base, "configs": list(c)}) for i, c in enumerate(chunks)]
-        for built in building:
-            built.result()
-        for lane, (chunk, built) in enumerate(zip(chunks, building, strict=True)):
-            built = built.result()
-            timed = built
-            if built["status"] == "correct":
-                timed = self._call(lane, function, {**self._base, **more, "configs": list(chunk)}).result()
-            if timed["status"] == "correct":
-                yield chunk, built["results"], timed["results"]
+        if self._overlap:
+            with ThreadPoolExecutor(len(self.lanes)) as threads:
+                for future in [threads.submit(follow, lane) for lane in self.lanes]:
+                    future.result()
+            return not queue
+        while chunks := [(lane, chunk) for lane in self.lanes if (chunk := take())]:
+            holding = [(lane, chunk, lane.hold({**self.base, "configs": chunk})) for lane, chunk in chunks]
+            built = [(lane, chunk, future.result()) for lane, chunk, future in holding]
+            queue[:0] = [config for each in built for config in time_chunk(*each)]
+            told()
+        return not queue
+
+    def _measure(self, lane: Lane, chunk: Sequence[Config], built: dict[str, Any]) -> list[Config]:
+        """One single pass of each config, noted at once; returns those to be tried again, in another worker."""
+        if built["status"] != "correct":
+            return self._without_culprit(chunk, list(chunk), built)
+        known = {entry.resources.get(CODE): entry for entry in reversed(self.journal.entries.values()) if entry.ok}
+        for number, (config, result) in enumerate(zip(chunk, built["results"], strict=True)):
+            if self.stop.is_set():
+                return list(chunk[number:])
+            if result["status"] != "correct":
+                self.journal.add([failed(config, result)])
                 continue
-            culprit = timed.get("candidate", 0)
-            self.journal.add([failed(chunk[culprit], timed)])
-            again += [config for number, config in enumerate(chunk) if number != culprit]
+            code = result["resources"].get(CODE)
+            if code is not None and code in known:
+                self.journal.add([as_twin(config, result, known[code])])
+                continue
+            job = {**self.base, "configs": list(chunk), "number": number, "best_so_far": self._best()}
+            timed = lane.call("time_one", job)
+            if timed["status"] != "correct":
+                return self._without_culprit(chunk, chunk[number:], timed)
+            self.journal.add([passed(config, result, timed)])
+            known[code] = self.journal.entries[config]
+        return []
+
+    def _confirm(self, lane: Lane, chunk: Sequence[Config], built: dict[str, Any]) -> list[Config]:
+        """A second single pass and the true cost of each config and of those with its code."""
+        if built["status"] != "correct":
+            return self._without_culprit(chunk, list(chunk), built)
+        if self.stop.is_set():
+            return list(chunk)
+        more = {"rounds": MOST_ROUNDS, "policy": CONFIRMING}
+        timed = lane.call("confirm_held", {**self.base, **more, "configs": list(chunk)})
+        if timed["status"] != "correct":
+            return self._without_culprit(chunk, list(chunk), timed)
+        for number, (config, result) in enumerate(zip(chunk, built["results"], strict=True)):
+            if result["status"] != "correct":  # It was right before: what fails once is not to be trusted.
+                self.journal.add([failed(config, result)])
+                continue
+            t, known = timed["results"][str(number)], self.journal.entries[config]
+            true = {"cost": t["cost"], "times": tuple(t["times"]), "confirmed": True}
+            self.journal.confirm(replace(known, **true), t["repeat"])
+            code = known.resources.get(CODE)
+            twins = [e for e in self.journal.entries.values() if code and e.ok and e.resources.get(CODE) == code]
+            self.journal.add([replace(twin, **true) for twin in twins if twin.config != config])
+        return []
+
+    def _without_culprit(self, chunk: Sequence[Config], left: Sequence[Config], result: dict[str, Any]) -> list[Config]:
+        """Notes the one that killed the worker; returns the others that are left."""
+        culprit = chunk[result.get("candidate", 0)]
+        self.journal.add([failed(culprit, result)])
+        return [config for config in left if config != culprit]
 
     def _best(self) -> float | None:
         return min((entry.single for entry in self.journal.entries.values() if entry.single), default=None)
 
-    def _call(self, lane: int, function: str, job: dict[str, Any]):
-        executor, worker = self._lanes[lane]
-        return executor.submit(worker.call, function, job)
+
+def as_twin(config: Config, result: dict[str, Any], known: Entry) -> Entry:
+    """The entry of a config whose code is that of another one: its costs, and what timing it would have taken."""
+    own = failed(config, result)
+    resources = {**own.resources, TIME_OF: {"template": known.config.template, **known.config.as_dict()}}
+    costs = {name: getattr(known, name) for name in ("cost", "single", "times", "confirmed", "measure_seconds")}
+    return replace(own, resources=resources, **costs)

@@ -15,6 +15,7 @@ from mmasched.errors import BadInput
 from mmasched.measure.table import Entry
 from mmasched.measure.table.format import entry_from_line, entry_to_line
 from mmasched.measure.table.thinning import KnobValues
+from mmasched.measure.twins import CODE
 from mmasched.space import Config, Space
 
 # A single pass may be this far off: what is so close to the best is confirmed, whatever its rank.
@@ -106,7 +107,9 @@ def to_confirm(entries: Iterable[Entry]) -> list[Config]:
     if confirmed:
         near = (1 + NEAR) * min(confirmed)
         chosen |= {entry.config: entry for entry in entries if entry.ok and entry.single <= near}
-    return [entry.config for entry in chosen.values() if not entry.confirmed]
+    # Of those with the same code one is confirmed, and its time is theirs.
+    speakers = {entry.resources.get(CODE, entry.config): entry for entry in reversed(chosen.values())}
+    return [entry.config for entry in speakers.values() if not entry.confirmed][::-1]
 
 
 def failed(config: Config, result: dict[str, Any]) -> Entry:

@@ -3,6 +3,7 @@
     python tools/search_table.py status
     python tools/search_table.py collect development --minutes 60
     python tools/search_table.py collect conv3x3_56 --configs 200 --work out/try --out out/try
+    python tools/search_table.py disturbance conv3x3_56
     python tools/search_table.py export conv3x3_56 conv3x3_56.json
 
 Nothing else may run while a table is measured. What is known of an unfinished table lies under --work; a finished one
@@ -14,12 +15,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from _search_tables import ALL, ROOT, TABLES, Spec, chosen
 from _table_collector import Collector
+from _table_disturbance import disturbance, disturbance_text
 from _table_journal import TableJournal, to_confirm
 from _table_models import draft_table, price_table
 
@@ -43,17 +48,25 @@ def main(arguments: list[str] | None = None) -> int:
     collect.add_argument("--workers", type=int, default=2, help="processes that build at the same time (default: 2)")
     collect.add_argument("--chunk", type=int, default=24, help="configs that each builds before they are timed")
     collect.add_argument("--no-report", action="store_true", help="record no resources: builds take a third less")
+    collect.add_argument("--overlap", action="store_true", help="go on building while others time (one thread only)")
+    disturbed = commands.add_parser("disturbance", help="are times the same while another core builds? (--overlap)")
+    disturbed.add_argument("name", help="a measured table of one thread")
+    disturbed.add_argument("--configs", type=int, default=24, help="configs that are timed (default: 24)")
+    disturbed.add_argument("--rounds", type=int, default=8, help="rounds of each kind (default: 8)")
+    disturbed.add_argument("--json", type=Path, help="write the figures to this file")
     status = commands.add_parser("status", help="how far the tables are")
     status.add_argument("names", nargs="*", default=list(ALL))
     export = commands.add_parser("export", help="write a finished table in the T4 format")
     export.add_argument("name")
     export.add_argument("file", type=Path)
-    for each in (collect, status, export):
+    for each in (collect, disturbed, status, export):
         each.add_argument("--work", type=Path, default=ROOT / "out" / "tables", help="unfinished tables (out/tables)")
         each.add_argument("--out", type=Path, default=TABLES, help="finished tables (tuning_logs/tables)")
     given = parser.parse_args(arguments)
     try:
-        return {"collect": _collect, "status": _status, "export": _export}[given.command](given)
+        return {"collect": _collect, "disturbance": _disturbance, "status": _status, "export": _export}[given.command](
+            given
+        )
     except MmaschedError as error:
         print(error, file=sys.stderr)
         return 2
@@ -96,11 +109,33 @@ def _measure(
         lanes = [pick_cores(spec.threads)] * given.workers
     else:
         lanes = [[cores[i % len(cores)]] for i in range(given.workers)]
-    collector = Collector(spec, space, journal, lanes, chunk=given.chunk, report=not given.no_report)
+    overlap = given.overlap and spec.threads == 1
+    collector = Collector(spec, space, journal, lanes, chunk=given.chunk, report=not given.no_report, overlap=overlap)
+    with stopped_by_signals(collector):
+        try:
+            return collector.collect(enough, deadline)
+        finally:
+            collector.close()
+
+
+@contextmanager
+def stopped_by_signals(collector: Collector) -> Iterator[None]:
+    """SIGINT and SIGTERM let it time and note the config in flight, and then end the command; a second one ends it."""
+    stopping = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(*_: object) -> None:
+        collector.stop.set()
+        for each in stopping:
+            signal.signal(each, signal.default_int_handler)
+
+    before = [signal.signal(each, stop) for each in stopping]
     try:
-        return collector.collect(enough, deadline)
+        yield
     finally:
-        collector.close()
+        for each, handler in zip(stopping, before, strict=True):
+            signal.signal(each, handler)
+    if collector.stop.is_set():
+        raise KeyboardInterrupt
 
 
 def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
@@ -148,6 +183,25 @@ def _summary(table: Table) -> str:
         f"{len(entries)} of {h.valid} configs ({h.kind}), {worst} failed, {confirmed} confirmed, "
         f"best {table.optimum:.4g} {unit}, {near} within 97%, floor {h.floor:.2%}"
     )
+
+
+def _disturbance(given: argparse.Namespace) -> int:
+    (spec,) = chosen([given.name])
+    cores = available_cores()
+    if spec.kind != "measured" or spec.threads != 1 or len(cores) < 2:
+        raise BadInput(f"{spec.name} is not a measured table of one thread, or this process may use one core only")
+    space = thinned(space_for(spec.problem, hardware(spec.target), spec.threads), spec.least, spec.most)
+    journal = TableJournal(given.work / f"{spec.name}.disturbance.jsonl", knob_values(space))
+    collector = Collector(spec, space, journal, [[core] for core in cores[:2]], report=False)
+    try:
+        found = disturbance(collector, given.configs, given.rounds)
+    finally:
+        collector.close()
+        journal.close()
+    print(f"{spec.name}, measured:\n{disturbance_text(found)}")
+    if given.json:
+        given.json.write_text(json.dumps({"table": spec.name, **found}, indent=1) + "\n")
+    return 0
 
 
 def _status(given: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import _search_tables
 import _table_collector
+import _table_disturbance
 import _table_models
 import pytest
 import search_table
@@ -70,6 +71,9 @@ def test_the_order_is_a_fixed_permutation_and_the_best_tenth_by_first_passes():
 class FakeWorker:
     """Costs are knob a in milliseconds; b = 4 fails to build, a = 7 kills the process while it is timed."""
 
+    seen = []
+    coded = False
+
     def __init__(self, *_):
         self.held = []
 
@@ -78,19 +82,28 @@ class FakeWorker:
             return {"status": "correct", "cost": 1e-3, "times": [1e-3]}
         if function == "hold":
             self.held = [(n, c) for n, c in enumerate(job["configs"]) if c["b"] != 4]
-            fine = {"detail": "", "build_seconds": 0.2, "verify_seconds": 0.1, "resources": {"spilled_bytes": 0}}
+            fine = {"detail": "", "build_seconds": 0.2, "verify_seconds": 0.1}
             return {
                 "status": "correct",
-                "results": [{**fine, "status": "build_error" if c["b"] == 4 else "correct"} for c in job["configs"]],
-            }
+                "results": [
+                    {**fine, "status": "build_error" if c["b"] == 4 else "correct",
+                     "resources": {"code": f"a{c['a']}"} if self.coded else {}}
+                    for c in job["configs"]
+                ],
+            }  # fmt: skip
         assert job["anchor"][1] == 1e-3
-        for number, config in self.held:
-            if config["a"] == 7:
-                return {"status": "run_error", "detail": "killed", "candidate": number}
-        timed = {n: {"cost": c["a"] * 1e-3, "times": [c["a"] * 1e-3], "measure_seconds": 0.02} for n, c in self.held}
-        if function == "confirm_held":
-            timed = {n: {**t, "repeat": 1.01 * t["cost"], "times": t["times"] * 40} for n, t in timed.items()}
+        if function == "time_one":
+            return self.timed(dict(self.held)[job["number"]], job["number"])
+        timed = {n: self.timed(c, n) for n, c in self.held}
+        timed = {n: {**t, "repeat": 1.01 * t["cost"], "times": t["times"] * 40} for n, t in timed.items()}
         return {"status": "correct", "results": {str(n): t for n, t in timed.items()}}
+
+    def timed(self, config, number):
+        FakeWorker.seen.append(config)
+        if config["a"] == 7:
+            return {"status": "run_error", "detail": "killed", "candidate": number}
+        seconds = config["a"] * 1e-3
+        return {"status": "correct", "cost": seconds, "times": [seconds], "measure_seconds": 0.02}
 
     def close(self):
         pass
@@ -99,6 +112,7 @@ class FakeWorker:
 @pytest.fixture
 def collector(journal, monkeypatch):
     monkeypatch.setattr(_table_collector, "Worker", FakeWorker)
+    monkeypatch.setattr(FakeWorker, "seen", [])
     made = _table_collector.Collector(
         Spec("t", "3x3", "development", PROBLEM), SPACE, journal, [[0], [0]], chunk=8, say=lambda text: None
     )
@@ -120,6 +134,49 @@ def test_collecting_measures_everything_and_confirms_the_best_tenth(collector, j
     assert set(journal.repeats) == set(confirmed) and len(entries[confirmed[0]].times) == 40
     again = reopened(journal)
     assert [e.cost for e in again.entries.values()] == [e.cost and pytest.approx(e.cost) for e in entries.values()]
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_of_configs_with_equal_code_one_is_timed_and_confirmed(collector, journal, monkeypatch, overlap):
+    monkeypatch.setattr(FakeWorker, "coded", True)
+    monkeypatch.setattr(collector, "_overlap", overlap)
+    assert collector.collect(1000, float("inf"))
+    assert set(journal.entries) == set(SPACE.enumerate())
+    correct = [entry for entry in journal.entries.values() if entry.ok]
+    assert len(correct) == 2 * 39
+    for a in {entry.config["a"] for entry in correct}:
+        one, two = (entry for entry in correct if entry.config["a"] == a)
+        assert "time_of" not in one.resources
+        assert two.resources["time_of"] == {"template": "t", **one.config.as_dict()}
+        assert (two.cost, two.single, two.times, two.confirmed) == (one.cost, one.single, one.times, one.confirmed)
+        assert two.measure_seconds == one.measure_seconds == 0.02
+    singles = [config["a"] for config in FakeWorker.seen if not journal.entries[config].confirmed]
+    assert len(singles) == len(set(singles)) + 1  # Number 7 kills its worker, whichever of the two it is.
+    assert len(journal.repeats) == len({entry.config["a"] for entry in correct if entry.confirmed}) == 4
+    again = reopened(journal)
+    assert [e.confirmed for e in again.entries.values()] == [e.confirmed for e in journal.entries.values()]
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_what_was_timed_before_a_signal_is_known(collector, journal, monkeypatch, overlap):
+    monkeypatch.setattr(collector, "_overlap", overlap)
+    timed = FakeWorker.timed
+
+    def one_after_the_other(worker, config, number):
+        if len(FakeWorker.seen) == 10:
+            collector.stop.set()
+        return timed(worker, config, number)
+
+    monkeypatch.setattr(FakeWorker, "timed", one_after_the_other)
+    assert not collector.collect(1000, float("inf"))
+    assert len(FakeWorker.seen) == 11 and set(FakeWorker.seen) <= set(reopened(journal).entries)
+
+
+def test_a_build_beside_the_timing_is_compared_with_none(collector):
+    found = _table_disturbance.disturbance(collector, 8, 3)
+    assert found["configs"] == len(found["ratios"]) == sum(c["b"] != 4 for c in measuring_order(SPACE)[:8])
+    assert set(found["ratios"]) == {1.0} and found["spread"] == {"idle": 0, "building": 0}
+    assert "building / idle: median 1.0000" in _table_disturbance.disturbance_text(found)
 
 
 def test_collecting_ends_when_the_time_is_up_and_goes_on(collector, journal):

@@ -2,7 +2,7 @@
 
 Building disturbs timing on every core of a chip. Several workers therefore build at the same time, and while one of
 them times what it holds the others wait. Jobs are like those of ``mmasched.measure.job.execute``, with ``configs``
-instead of ``config``, and ``report``: whether candidates come with their resources.
+instead of ``config``, and ``report``: whether candidates come with all their resources or only the name of their code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mmasched.measure import job as single
 from mmasched.measure import timing
 from mmasched.measure.job import ReportPhase, execute, prepare
 
-__all__ = ["confirm_held", "execute", "hold", "prepare", "time_held"]
+__all__ = ["confirm_held", "execute", "hold", "prepare", "time_one"]
 
 _held: list[tuple[int, Any]] = []
 """(number among the job's configs, candidate)"""
@@ -41,15 +41,11 @@ def hold(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     return {"status": "correct", "results": results}
 
 
-def time_held(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
-    """One single pass of each candidate held, which is then let go. ``results`` maps its number (a text) to a dict."""
-    results = {}
-    for number, candidate in _held:
-        report_phase("run", number)
-        results[str(number)] = _single_pass(job, candidate)
-        candidate.close()
-    _held.clear()
-    return {"status": "correct", "results": results}
+def time_one(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
+    """One single pass of the candidate held as ``job["number"]``; it stays held until others are."""
+    number = job["number"]
+    report_phase("run", number)
+    return {"status": "correct", **_single_pass(job, dict(_held)[number])}
 
 
 def confirm_held(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mmasched.measure.runner import OnOutcome, Runner
 from mmasched.measure.table.format import Entry, Table, read_table
 from mmasched.measure.table.noise import confirmed_times, table_cost
 from mmasched.measure.table.thinning import narrowed
-from mmasched.measure.twins import CODE, Timed, take_over
+from mmasched.measure.twins import CODE, TIME_OF, Timed, take_over
 from mmasched.problem import Conv2d
 from mmasched.space import Config, Space
 
@@ -76,7 +76,10 @@ class TableRunner(Runner):
 
     def _single_pass(self, problem: Conv2d, entry: Entry) -> Outcome:
         self.simulated_seconds += entry.build_seconds + entry.verify_seconds
-        twin: dict[str, Any] = {"resources": dict(entry.resources)}
+        # Whose time the table's maker took over says nothing about the order here.
+        own = {name: value for name, value in entry.resources.items() if name != TIME_OF}
+        entry = replace(entry, resources=own)
+        twin: dict[str, Any] = {"resources": own}
         if entry.ok and take_over(twin, entry.config, self._timed.of(problem)):
             taken_over = replace(entry, resources=twin["resources"])
             return self._outcome(problem, taken_over, twin["cost"], tuple(twin["times"]))
