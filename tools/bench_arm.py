@@ -5,8 +5,9 @@ Everyone runs under the same emulation, is counted by the same plugin and priced
 caches taken to hit; nothing here is measured. One call of the whole convolution counts: ours and ONNX Runtime's from
 NHWC bytes to requantized NHWC bytes; ncnn's from planar int8 to planar int8, packing of both included. Weights are
 packed beforehand by all. The peers take signed activations with zero points of 0; so do ours at 8 bits, below that
-unsigned ones. Peers run in a 64-bit Arm Python that tools/arm64_root.sh makes. Ours run the best schedule of the
-records that ship with the project and of --log, tuned up to --trials where given, else the default one (marked *).
+unsigned ones, a byte for each unless --activations packed is given. Peers run in a 64-bit Arm Python that
+tools/arm64_root.sh makes. Ours run the best schedule of the records that ship with the project and of --log, tuned up
+to --trials where given, else the default one (marked *).
 
 Example: python tools/bench_arm.py --target arm/cortex-a53 --network resnet50 --json out/bench_arm.json
 """
@@ -32,9 +33,11 @@ from mmasched.measure.emulation.mca import model_name
 from mmasched.measure.model import BLIND_SPOTS, ModelRunner
 from mmasched.network import network
 from mmasched.problem import Conv2d
+from mmasched.problem.activations import BYTES, FORMS
 from mmasched.report.console import console
 from mmasched.report.format import label
 from mmasched.report.modelled import cycles_table, millions, misses_table
+from mmasched.templates import space_for
 
 REFERENCE = "conv2d/n1/h56w56/i64o64/k3x3/s1x1/p1.1.1.1/d1x1/g1/x8s/w8s:-127..127/y8s/channel"
 WHERE = _bench.OUT / "arm64"
@@ -51,6 +54,13 @@ def main() -> int:
     made.add_argument(
         "--bits", type=_bench.counts, default=[2, 4, 8], help="ours: bits of both operands (default: 2,4,8)"
     )
+    made.add_argument(
+        "--outputs", choices=("8", "same"), default="8", help="ours: bits of the output, 8 (default) or the operands'"
+    )
+    made.add_argument(
+        "--activations", choices=FORMS, default=BYTES,
+        help="ours: packed has those of 1, 2 and 4 bits several in a byte (default: bytes)",
+    )  # fmt: skip
     made.add_argument("--log", type=Path, metavar="FILE", help="another log with schedules, which --trials adds to")
     made.add_argument(
         "--trials", type=int, default=0, help="tune each of our problems up to so many trials (default: 0)"
@@ -81,7 +91,7 @@ def bench(arguments: argparse.Namespace, report: _bench.Report) -> int:
         for shape in shapes:
             row: dict[str, Any] = {"shape": label(shape), "macs": shape.macs}
             row["peers"] = known.get(row["shape"]) or {p.name: peer_figures(p, shape, chip, python) for p in chosen}
-            row["ours"] = {bits: _ours(narrowed(shape, bits), chip, runner, arguments) for bits in arguments.bits}
+            row["ours"] = {bits: _ours_at(shape, bits, chip, runner, arguments) for bits in arguments.bits}
             report.results.append(row)
             report.save()
             print(f"{row['shape']}: {_line(row)}", flush=True)
@@ -137,8 +147,23 @@ def _stands(figures: dict[str, Any] | None, release: str) -> bool:
     return figures is None or (figures["version"], figures["model"]) == (release, model_name())
 
 
-def _ours(problem: Conv2d, chip: Hardware, runner: ModelRunner, arguments: argparse.Namespace) -> dict[str, Any] | None:
-    """The figures of our best schedule, None where no template serves the problem."""
+def _ours_at(
+    shape: Conv2d, bits: int, chip: Hardware, runner: ModelRunner, arguments: argparse.Namespace
+) -> dict[str, Any] | None:
+    """Ours with so many bits in both operands, outputs and activations as the arguments say."""
+    output_bits = bits if arguments.outputs == "same" else 8
+    problem = narrowed(shape, bits, output_bits, arguments.activations)
+    return _ours(problem, chip, runner, arguments, narrowed(shape, bits))
+
+
+def _ours(
+    problem: Conv2d, chip: Hardware, runner: ModelRunner, arguments: argparse.Namespace, twin: Conv2d | None = None
+) -> dict[str, Any] | None:
+    """The figures of our best schedule, None where no template serves the problem.
+
+    Without a record the problem runs the schedule of its twin, if it may: with 8-bit outputs and bytes for activations,
+    the code of the innermost loop is the same.
+    """
     from mmasched.tune import tune
 
     try:
@@ -146,7 +171,11 @@ def _ours(problem: Conv2d, chip: Hardware, runner: ModelRunner, arguments: argpa
             tune(problem, chip.target, arguments.trials, log=arguments.log, runner=runner, effort="thorough")
         schedules = Schedules(records_for(arguments.log), chip, 1)
         config = schedules.find(problem)
-        return own_figures(problem, config, not schedules.untuned, runner)
+        tuned = not schedules.untuned
+        if not tuned and twin is not None:
+            lent = schedules.find(twin)
+            config = config if space_for(problem, chip, 1).violated(lent) else lent
+        return own_figures(problem, config, tuned, runner)
     except Unsupported:
         return None
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmasched.problem import Conv2d
+from mmasched.problem.activations import input_field, output_field, pixel_bytes, restored, stored
 from mmasched.templates.program import Program, aligned
 
 # Poison, so that an element nothing wrote does not pass for a right one.
@@ -21,14 +22,24 @@ def storage(problem: Conv2d) -> str:
 
 def argument_sizes(problem: Conv2d, program: Program, copies: int = 1) -> dict[str, int]:
     """Elements of each argument (see templates.program.ARGUMENTS), with so many copies of the weights."""
+    outputs = _elements(problem.output_shape, output_field(problem))
     return {
-        "x": int(np.prod(problem.input_shape)),
+        "x": _elements(problem.input_shape, input_field(problem)),
         "w": copies * aligned(program.weight_bytes),
         "c": program.constant_words,
-        "r": int(np.prod(problem.output_shape)) if problem.residual else 1,
-        "y": int(np.prod(problem.output_shape)),
+        "r": outputs if problem.residual else 1,
+        "y": outputs,
         "ws": program.workspace_bytes,
     }
+
+
+def _elements(shape: tuple[int, ...], field: int | None) -> int:
+    return int(np.prod(shape[:-1])) * pixel_bytes(shape[-1], field)
+
+
+def unpacked_output(problem: Conv2d, data: np.ndarray) -> np.ndarray:
+    """The output that a kernel wrote, flat elements of `storage`, as NHWC in the problem's output dtype."""
+    return restored(data, problem.output_shape, problem.output_dtype, output_field(problem))
 
 
 def packed_operands(
@@ -38,11 +49,11 @@ def packed_operands(
 
     operands: x NHWC, w OHWI, bias [O] int32 or None, residual NHWC or None: see mmasched.reference.
     """
-    activations = np.ascontiguousarray(operands["x"], dtype=problem.input_dtype).view(np.uint8)
+    activations = stored(operands["x"], problem.input_dtype, input_field(problem))
     residual = operands.get("residual")
     added = np.zeros(1, np.uint8)
     if residual is not None:
-        added = np.ascontiguousarray(residual, dtype=problem.output_dtype).view(np.uint8)
+        added = stored(residual, problem.output_dtype, output_field(problem))
     weights = np.zeros((copies, aligned(program.weight_bytes)), np.int8)
     weights[:, : program.weight_bytes] = program.pack_weights(operands["w"])
     constants = program.pack_constants(operands["w"], operands.get("bias"))

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tvm
 
-from mmasched.build.arguments import OUTPUT_POISON, WORKSPACE_POISON, argument_sizes, packed_operands, storage
+from mmasched.build.arguments import (
+    OUTPUT_POISON,
+    WORKSPACE_POISON,
+    argument_sizes,
+    packed_operands,
+    storage,
+    unpacked_output,
+)
 from mmasched.build.compile import ConstraintError, compile_module
 from mmasched.build.memory import allocate
 from mmasched.build.native_loop import NativeLoop
@@ -51,7 +58,8 @@ class Candidate:
         """
         given = {"x": x, "w": w, "bias": bias, "residual": residual}
         packed = packed_operands(self.problem, self._program, given, self._copies)
-        output = np.full(int(np.prod(self.problem.output_shape)), OUTPUT_POISON, storage(self.problem))
+        size = argument_sizes(self.problem, self._program)["y"]
+        output = np.full(size, OUTPUT_POISON, storage(self.problem))
         workspace = np.full(self._program.workspace_bytes, WORKSPACE_POISON, np.uint8)
         operands = [*packed.values(), output, workspace]
         self._arguments = [_placed(a) for a in operands]
@@ -59,7 +67,7 @@ class Candidate:
     def run(self) -> np.ndarray:
         """The output, NHWC in the problem's output dtype."""
         self._function(*self._arguments)
-        return self._arguments[4].numpy().view(self.problem.output_dtype).reshape(self.problem.output_shape)
+        return unpacked_output(self.problem, self._arguments[4].numpy())
 
     def time(self, calls: int) -> float:
         """Seconds that `calls` calls take, measured in a native loop."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mmasched.build.arguments import argument_sizes, packed_operands, storage
+from mmasched.build.arguments import argument_sizes, packed_operands, storage, unpacked_output
 from mmasched.build.compile import BuildError, compile_module
 from mmasched.build.disassembly import Code, disassemble
 from mmasched.build.toolchain import cross_tool
@@ -64,11 +64,10 @@ class CrossBinary:
 
     def read_output(self, path: Path) -> list[np.ndarray]:
         """The outputs that the executable wrote, NHWC in the problem's output dtype, one per complete case."""
-        shape = self.problem.output_shape
+        size = argument_sizes(self.problem, self.program)["y"]
         data = np.fromfile(path, np.dtype(storage(self.problem)))
-        count = data.size // int(np.prod(shape))
-        whole = data[: count * int(np.prod(shape))]
-        return list(whole.view(self.problem.output_dtype).reshape(count, *shape))
+        cases = data[: data.size // size * size].reshape(-1, size)
+        return [unpacked_output(self.problem, case) for case in cases]
 
 
 def cross_compile(problem: Conv2d, program: Program, hardware: Any, folder: Path, name: str = "kernel") -> CrossBinary:

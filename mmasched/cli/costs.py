@@ -30,6 +30,7 @@ def costs(
     log: options.ReadLog = None,
     threads: options.Threads = None,
     batch: options.Batch = None,
+    activations: options.Activations = None,
     out: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Costs of every pair of weight and activation bits.")
     ] = None,
@@ -45,7 +46,8 @@ def costs(
     widths = widths_of(bits)
     if out is not None:
         check_output(out, "costs")
-    found = compute(network_of(network, batch), target, widths, options.log_to_read(log), threads)
+    layers, records = network_of(network, batch), options.log_to_read(log)
+    found = compute(layers, target, widths, records, threads, activations=activations)
     made = table("problem", "count", *(f"{width} bits" for width in widths))
     for layer in found.layers:
         made.add_row(key_label(layer.problem), str(layer.count), *(shown(layer.at(w, w)) for w in widths))

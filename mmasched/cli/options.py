@@ -15,7 +15,7 @@ PROBLEM_HELP = (
     "A problem key as logs have it, or its segments that differ from the usual ones, such as h56w56/i64o64/k3/p1: "
     "input height and width, input and output channels, kernel; then as needed n batch, s stride, p padding, d "
     "dilation, g groups, bits and sign of input (x8u), weight (w8s:-127..127, as ONNX Runtime quantizes) and output "
-    "(y8u), tensor or channel scales, residual."
+    "(y8u), tensor or channel scales, residual, packed activations."
 )
 
 
@@ -40,6 +40,14 @@ Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everythi
 Batch = Annotated[
     int | None,
     typer.Option("--batch", metavar="N", help="Images at a time.  [default: as the model says; built-in networks: 1]"),
+]
+Activations = Annotated[
+    str | None,
+    typer.Option(
+        "--activations",
+        metavar="FORM",
+        help="bytes, or packed: those of 1, 2 and 4 bits several in a byte (arm/*).  [default: as the problem says]",
+    ),
 ]
 
 

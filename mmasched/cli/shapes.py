@@ -8,7 +8,7 @@ from mmasched.cli.options import PROBLEM_EXAMPLE as EXAMPLE
 from mmasched.errors import BadInput
 from mmasched.problem import Conv2d
 
-_ORDER = ("n", "h", "i", "k", "s", "p", "d", "g", "x", "w", "y", "scale", "residual")
+_ORDER = ("n", "h", "i", "k", "s", "p", "d", "g", "x", "w", "y", "scale", "residual", "packed")
 _DEFAULTS = {"n": "n1", "s": "s1x1", "p": "p0.0.0.0", "d": "d1x1", "g": "g1", "x": "x8u"}
 _DEFAULTS |= {"w": "w8s:-127..127", "y": "y8u"}
 _SHORT = {
@@ -47,6 +47,8 @@ def _kind(segment: str, text: str) -> str:
         return "scale"
     if segment.startswith("residual"):
         return "residual"
+    if segment == "packed":
+        return "packed"
     if segment[:1] in _ORDER:
         return segment[0]
     raise BadInput(f"{text!r} is not a problem: its segment {segment!r} means nothing; an example is {EXAMPLE}")

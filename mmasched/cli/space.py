@@ -22,6 +22,7 @@ def space(
     what: Annotated[str | None, typer.Argument(metavar="PROBLEM_OR_TEMPLATE", help=PROBLEM_HELP)] = None,
     target: options.Target = "native",
     threads: options.Threads = None,
+    activations: options.Activations = None,
 ) -> None:
     """Show knobs, sizes and valid counts of search spaces."""
     from mmasched.errors import BadInput, nearest
@@ -33,7 +34,7 @@ def space(
     elif what in templates:
         _show_template(what)
     elif "/" in what:
-        _show_problem(what, target, threads)
+        _show_problem(what, target, threads, activations)
     else:
         raise BadInput(f"there is no template {what!r}; {nearest(what, templates)} (a problem is written as {SHAPE})")
 
@@ -79,17 +80,18 @@ def _show_template(name: str) -> None:
     print(f"constraints: {', '.join(raw.get('constraints', [])) or 'none'}")
 
 
-def _show_problem(text: str, target: str, threads: int | None) -> None:
+def _show_problem(text: str, target: str, threads: int | None, activations: str | None) -> None:
     from mmasched.cli.shapes import problem_of
     from mmasched.hardware import hardware
     from mmasched.measure.affinity import check_threads
+    from mmasched.problem.activations import in_form
     from mmasched.report.console import console, table
     from mmasched.report.format import label, number_of
     from mmasched.report.tables import settings
     from mmasched.space import UnionSpace
     from mmasched.templates import default_config, space_for
 
-    problem = problem_of(text)
+    problem = in_form(problem_of(text), activations)
     chip = hardware(target)
     count = check_threads(threads)
     found = space_for(problem, chip, count)

@@ -51,6 +51,7 @@ def tune(
     ] = None,
     seed: options.Seed = 0,
     batch: options.Batch = None,
+    activations: options.Activations = None,
     threads: options.Threads = None,
     runner: Annotated[
         str | None, typer.Option("--runner", metavar="R", help="local, model, replay:FILE or rpc:HOST:PORT/KEY.")
@@ -80,7 +81,7 @@ def tune(
     preset = effort_of(effort)
     runner = _runner(runner, rpc, device_key)
     chip = hardware(target)
-    found = network_of(network, batch)
+    found = network_of(network, batch).in_form(activations)
     if plot is not None:
         from mmasched.report.curve import require_matplotlib
 
@@ -88,7 +89,8 @@ def tune(
         require_matplotlib()
     again = command_line(
         "tune", network, target=None if target == "native" else target, trials=trials, effort=effort, log=log,
-        strategy=strategy, seed=seed or None, batch=batch, threads=threads, runner=runner, plot=plot,
+        strategy=strategy, seed=seed or None, batch=batch, activations=activations, threads=threads,
+        runner=runner, plot=plot,
     )  # fmt: skip
     wanted = (None, str(chip.target), chip.chip)
     known = matching(Log(log).records(), *wanted, check_threads(threads)) if chip.detected and log.is_file() else []

@@ -28,6 +28,7 @@ def verify(
         str | None, typer.Option("--config", metavar="JSON", help="A line of a log will do.  [default: a random one]")
     ] = None,
     seed: options.Seed = 0,
+    activations: options.Activations = None,
 ) -> None:
     """Check a schedule bit for bit against the reference.
 
@@ -37,10 +38,11 @@ def verify(
     from mmasched.cli.shapes import problem_of
     from mmasched.hardware import Target
     from mmasched.measure import verify
+    from mmasched.problem.activations import in_form
     from mmasched.report.tables import settings
 
     chosen = config_of(config)
-    found = problem_of(problem)
+    found = in_form(problem_of(problem), activations)
     parsed = Target.parse(target)
     outcome = verify(found, parsed, chosen, seed)
     if outcome.status == "constraint":

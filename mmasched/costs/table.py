@@ -10,12 +10,13 @@ from typing import Any
 from mmasched.costs.estimate import Estimates
 from mmasched.deploy.records import records_for
 from mmasched.deploy.schedules import kin
-from mmasched.errors import BadInput, Unsupported
+from mmasched.errors import BadInput, Unsupported, nearest
 from mmasched.hardware import Target, hardware
 from mmasched.log import Record, best_record, matching
 from mmasched.measure.affinity import check_threads
 from mmasched.network import Network
 from mmasched.problem import Conv2d
+from mmasched.problem.activations import BYTES, FORMS, in_form, packable
 from mmasched.tune.network import as_network
 
 SECONDS, CYCLES = "seconds", "cycles"
@@ -71,12 +72,14 @@ class CostTable:
 
 def costs(
     network: Any, target: str | Target = "native", bits: Iterable[int] = range(1, 9), log: Any = None,
-    threads: int | None = None, *, progress: Callable[[int, int], None] | None = None,
+    threads: int | None = None, *, activations: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CostTable:  # fmt: skip
     """The best recorded cost of every layer for every pair of weight and activation bits, else an estimate.
 
     network: as for tune_network. log: a log, a path or several; records that ship with the project are used besides.
     Records count for the very problem and for those of its kin (other signs, zero points or kinds of scales).
+    activations: "packed" for costs with those of 1, 2 and 4 bits packed, "bytes" for none, None as the problems say.
     progress: called with (layers done, layers). Raises BadInput for bits outside 1 to 8 and what tune_network raises.
     """
     widths = sorted(set(bits))
@@ -85,24 +88,31 @@ def costs(
     chip = hardware(target)
     count = 1 if threads is None and chip.target.family != "x86" else threads or check_threads(None)
     layers: Network = as_network(network)
+    if activations not in (None, *FORMS):
+        raise BadInput(f"activations is {activations!r}: {nearest(str(activations), FORMS)}")
     found = _Costs(chip, count, matching(records_for(log), None, str(chip.target), chip.chip, count))
     made = []
     for number, ((problem, times), names) in enumerate(zip(layers.layers, layers.names, strict=True)):
-        entries = tuple(found.entry(with_bits(problem, w, x)) for w in widths for x in widths)
+        entries = tuple(found.entry(with_bits(problem, w, x, activations)) for w in widths for x in widths)
         made.append(LayerCosts(problem.key, tuple(names), times, entries))
         if progress is not None:
             progress(number + 1, len(layers))
     return CostTable(layers.name, str(chip.target), chip.chip, count, tuple(made))
 
 
-def with_bits(problem: Conv2d, weight_bits: int, input_bits: int) -> Conv2d:
-    """The problem with other operand widths; zero points become 0 and full ranges are assumed where a width changes."""
+def with_bits(problem: Conv2d, weight_bits: int, input_bits: int, activations: str | None = None) -> Conv2d:
+    """The problem with other operand widths; zero points become 0 and full ranges are assumed where a width changes.
+
+    Activations are packed where that is asked for, here or by the problem (None), and anything can be packed.
+    """
+    form, problem = activations or problem.activations, in_form(problem, BYTES)
     fields: dict[str, Any] = {}
     if weight_bits != problem.weight_bits:
         fields |= {"weight_bits": weight_bits, "weight_range": None, "weight_zero_point": 0}
     if input_bits != problem.input_bits:
         fields |= {"input_bits": input_bits, "input_zero_point": 0}
-    return Conv2d.from_key(replace(problem, **fields).key) if fields else problem
+    found = Conv2d.from_key(replace(problem, **fields).key) if fields else problem
+    return in_form(found, form) if packable(found) else found
 
 
 class _Costs:

@@ -9,6 +9,7 @@ from mmasched.errors import BadInput
 from mmasched.network.builder import NetworkBuilder, Value
 from mmasched.network.tables import architecture
 from mmasched.problem import Conv2d, QuantizedAdd, Requantize
+from mmasched.problem.activations import PACKED, in_form, packable
 
 # ONNX Runtime's quantizer keeps 8-bit weights symmetric: it never emits -128.
 SYMMETRIC_WEIGHTS = (-127, 127)
@@ -35,6 +36,21 @@ class Network:
             names.setdefault(problem.key, []).append(layer)
         layers = tuple((problem, len(names[key])) for key, problem in problems.items())
         return cls(name, layers, tuple(tuple(group) for group in names.values()))
+
+    def in_form(self, form: str | None) -> Network:
+        """The network with activations in another form ("bytes", "packed") wherever that exists; None leaves it.
+
+        Raises BadInput for an unknown form, and where nothing can be packed: no activations of 1, 2 or 4 bits.
+        """
+        if form is None:
+            return self
+        changes = [form != PACKED or packable(problem) for problem in self.problems]
+        if not any(changes):  # the first problem says what is wrong
+            in_form(self.problems[0], form)
+        pairs = zip(self.problems, changes, strict=True)
+        changed = [in_form(problem, form) if change else problem for problem, change in pairs]
+        named = zip(changed, self.names, strict=True)
+        return Network.of(self.name, ((name, problem) for problem, names in named for name in names))
 
     @property
     def problems(self) -> tuple[Conv2d, ...]:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from mmasched.errors import BadInput, Unsupported, nearest
 from mmasched.problem import checks
+from mmasched.problem.activations import BYTES, check_activations
 from mmasched.problem.fp8 import LARGEST
 from mmasched.problem.key import format_key, parse_key
 from mmasched.problem.ranges import INT32, integer_range
@@ -30,7 +31,8 @@ class Conv2d:
     weight_range: a narrower (lo, hi) that the weights keep to. operand_type: "int", "fp8_e4m3" or "fp8_e5m2" (8-bit
     codes on both sides, float32 accumulators, no zero points). requantize: None goes with output_bits=32, the raw int32
     accumulators (float32 for fp8); otherwise a Requantize. residual: a second input of the output's shape, bits and
-    sign is added before the final rounding.
+    sign is added before the final rounding. activations: "bytes", or "packed" where those of 1, 2 or 4 bits lie several
+    in a byte (see `activations.py`).
 
     Fields that change nothing are normalised, so that equal work has an equal key: the dilation of a one-tap axis, the
     sign of a raw output, the signs of fp8, a weight_range that is the full one, scales of one element or repeated rows.
@@ -61,11 +63,13 @@ class Conv2d:
     operand_type: str = "int"
     requantize: Requantize | None = None
     residual: bool = False
+    activations: str = BYTES
 
     def __post_init__(self) -> None:
         self._check_shape()
         self._check_operands()
         self._check_output()
+        check_activations(self)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -267,7 +271,7 @@ class Conv2d:
 
     @property
     def scale_granularity(self) -> str:
-        """"raw" (no requantization), "tensor", "channel" or "block"."""
+        """ "raw" (no requantization), "tensor", "channel" or "block"."""
         return "raw" if self.requantize is None else ("tensor", "channel", "block")[self.requantize.scale.ndim]
 
     @property
@@ -291,7 +295,7 @@ class Conv2d:
         fields, epilogue = parse_key(key)
         fields = representative_zero_points(fields)
         if epilogue is not None:
-            raw = cls(**{**fields, "output_bits": 32, "residual": False})
+            raw = cls(**{**fields, "output_bits": 32, "residual": False, "activations": BYTES})
             limits = integer_range(fields["output_bits"], fields["output_signed"])
             fields["requantize"] = representative_requantize(raw, epilogue, limits)
         problem = cls(**fields)

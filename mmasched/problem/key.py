@@ -7,7 +7,8 @@ horizontal); padding top.left.bottom.right; dilation; groups; input x, weight w 
 (u unsigned, s signed), `:lo..hi` for a narrower weight range, `+zp` where the zero point is not zero; fp8 operands are
 xe4m3/we4m3 or xe5m2/we5m2 and raw outputs y32s (int32) or y32f (float32); the granularity of the scales ("tensor",
 "channel", "block16x32" output by input channels), which a raw output lacks; then "residual" (`+zp` if its zero point
-is not zero) or "residual-add" (a QuantizedAdd).
+is not zero) or "residual-add" (a QuantizedAdd); then "packed" where activations of 1, 2 or 4 bits lie several in
+a byte.
 
 Values of scales, zero points, clamps and biases, and the order in which a QuantizedAdd rounds, never appear: a schedule
 may not depend on them.
@@ -20,11 +21,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmasched.errors import BadInput
+from mmasched.problem.activations import PACKED
 
 if TYPE_CHECKING:
     from mmasched.problem.conv2d import Conv2d
 
-_LAYOUT = "conv2d/n#/h#w#/i#o#/k#x#/s#x#/p#.#.#.#/d#x#/g#/x../w../y../[granularity][/residual..]"
+_LAYOUT = "conv2d/n#/h#w#/i#o#/k#x#/s#x#/p#.#.#.#/d#x#/g#/x../w../y../[granularity][/residual..][/packed]"
 _NUMBER = r"(0|[1-9][0-9]{0,17})"
 _KEY = re.compile(
     r"conv2d/n#/h#w#/i#o#/k#x#/s#x#/p#\.#\.#\.#/d#x#/g#".replace("#", _NUMBER)
@@ -33,6 +35,7 @@ _KEY = re.compile(
     + r"|(?P<w_fp8>e4m3|e5m2))"
     + r"/(?:y32(?P<raw>[sf])|y(?P<y_bits>[1-8])(?P<y_sign>[us])(?P<y_zp>\+zp)?"
     + r"/(?P<scale>tensor|channel|block[1-9][0-9]{0,8}x[1-9][0-9]{0,8})(?P<residual>/residual(?:\+zp|-add)?)?)"
+    + r"(?P<packed>/packed)?"
 )
 
 
@@ -68,16 +71,16 @@ def format_key(problem: Conv2d) -> str:
         weight = _type(problem.weight_bits, problem.weight_signed) + narrow
         segments.append("x" + _type(problem.input_bits, problem.input_signed) + _zp(problem.input_zero_point))
         segments.append("w" + weight + _zp(problem.weight_zero_point))
+    packed = [PACKED] if problem.activations == PACKED else []
     if problem.requantize is None:
-        segments.append("y32f" if problem.is_fp8 else "y32s")
-        return "/".join(segments)
+        return "/".join([*segments, "y32f" if problem.is_fp8 else "y32s", *packed])
     requantize = problem.requantize
     segments.append("y" + _type(problem.output_bits, problem.output_signed) + _zp(requantize.zero_point))
     block = problem.scale_block
     segments.append(problem.scale_granularity if block is None else "block{}x{}".format(*block))
     if problem.residual:
         segments.append("residual-add" if requantize.add else "residual" + _zp(requantize.residual_zero_point))
-    return "/".join(segments)
+    return "/".join(segments + packed)
 
 
 def parse_key(key: str) -> tuple[dict[str, object], EpilogueKey | None]:
@@ -105,6 +108,8 @@ def parse_key(key: str) -> tuple[dict[str, object], EpilogueKey | None]:
             fields[f"{name}_signed"] = match[f"{letter}_sign"] == "s"
         if match["w_low"] is not None:
             fields["weight_range"] = int(match["w_low"]), int(match["w_high"])
+    if match["packed"]:
+        fields["activations"] = PACKED
     if match["raw"]:
         fields["output_bits"] = 32
         return fields, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmasched.problem import Conv2d
+from mmasched.problem.activations import PACKED
 
 _TIME_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _BYTE_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -79,7 +80,7 @@ def label(problem: Conv2d) -> str:
         text += " s8" if p.input_bits == 8 else " signed"
     if p.requantize is None:
         text += " raw"
-    return text + (" +add" if p.residual else "")
+    return text + (" +add" if p.residual else "") + (" packed" if p.activations == PACKED else "")
 
 
 def key_label(key: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmasched.errors import Unsupported
 from mmasched.problem import Conv2d
+from mmasched.problem.activations import BYTES
 from mmasched.space import Config, Space, UnionSpace
 from mmasched.templates.program import Program
 
@@ -42,15 +43,23 @@ def _family(hardware: Any) -> Any:
 @lru_cache(maxsize=256)
 def _space(key: str, hardware: Any, threads: int) -> Space:
     # Constraints ask only for what the key holds, so that every problem of a key has the same space.
-    problem = Conv2d.from_key(key)
-    found = _family(hardware).spaces(problem, hardware, threads)
+    problem, family = Conv2d.from_key(key), _family(hardware)
+    if problem.activations != BYTES and hardware.target.family != "arm":
+        raise Unsupported(
+            f"activations={problem.activations} is not for {hardware.target}, only arm/* targets have kernels for it: "
+            f"use activations={BYTES}"
+        )
+    found = family.spaces(problem, hardware, threads)
     if not found:
         raise Unsupported(f"no template has a schedule for {key} on {hardware.target}")
     return found[0] if len(found) == 1 else UnionSpace(found)
 
 
 def space_for(problem: Conv2d, hardware: Any, threads: int = 1) -> Space:
-    """All valid configs of a problem on a chip. Raises Unsupported where no template serves it."""
+    """All valid configs of a problem on a chip.
+
+    Raises Unsupported where no template serves it, and for packed activations anywhere but on Arm.
+    """
     return _space(problem.key, hardware, threads)
 
 

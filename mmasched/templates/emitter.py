@@ -51,6 +51,11 @@ class Emitter:
         """Append one statement to the innermost scope."""
         self._scopes[-1].append(stmt)
 
+    @property
+    def statements(self) -> list[tirx.Stmt]:
+        """Those of the innermost scope so far."""
+        return list(self._scopes[-1])
+
     def _unique(self, name: str) -> str:
         count = self._names.get(name, 0)
         self._names[name] = count + 1

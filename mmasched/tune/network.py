@@ -31,6 +31,7 @@ def tune_network(
     threads: int | None = None,
     *,
     effort: Effort | str | None = None,
+    activations: str | None = None,
     progress: Progress | None = None,
 ) -> NetworkResult:
     """Tunes every distinct convolution of a network within a budget of ``trials`` in all.
@@ -38,9 +39,10 @@ def tune_network(
     network: the path of an ONNX model, a built-in name, a Network, or (problem, count) pairs. First every problem gets
     a few trials, the one with most work first; the rest goes, batch by batch, to the problem where it is expected to
     take most off the network's time (see ``allocate``). The other arguments, resuming, Ctrl-C and the errors are those
-    of ``tune``; records in the log count towards the budget.
+    of ``tune``; records in the log count towards the budget. activations="packed" packs those of 1, 2 and 4 bits and
+    leaves the others bytes.
     """
-    layers = as_network(network)
+    layers = as_network(network).in_form(activations)
     effort = effort_of(effort)
     with Run.open(target, trials, strategy, log, seed, runner, threads, progress) as run:
         run.progress.network(layers.name, len(layers), trials)

@@ -62,6 +62,7 @@ def same_family(left: Conv2d, right: Conv2d) -> bool:
         return (
             *(problem.kernel, problem.stride, problem.dilation, problem.is_depthwise, problem.groups == 1),
             *(problem.operand_type, problem.input_bits, problem.weight_bits, problem.output_bits, problem.input_signed),
+            problem.activations,
         )
 
     return family(left) == family(right)

@@ -13,6 +13,7 @@ from mmasched.hardware import Target
 from mmasched.log import Log
 from mmasched.measure import Runner
 from mmasched.problem import Conv2d
+from mmasched.problem.activations import in_form
 from mmasched.tune.effort import Effort, effort_of
 from mmasched.tune.journal import Journal
 from mmasched.tune.progress import Progress
@@ -32,6 +33,7 @@ def tune(
     threads: int | None = None,
     *,
     effort: Effort | str | None = None,
+    activations: str | None = None,
     progress: Progress | None = None,
 ) -> TuningResult:
     """Tries up to ``trials`` schedules of a problem and returns the best one that computes the right numbers.
@@ -43,7 +45,8 @@ def tune(
 
     runner: a Runner (which stays open), "local", "model", "replay:FILE" or "rpc:HOST:PORT/KEY"; None chooses. threads:
     default all cores that this process may use. effort: "quick", "standard" or "thorough" decides patience and how
-    finalists are confirmed; the number of trials is ``trials``.
+    finalists are confirmed; the number of trials is ``trials``. activations: "packed" or "bytes" in place of the
+    problem's own `activations`; the two are different problems, with records of their own.
 
     Ctrl-C ends the search; the result then has what was found until then, and ``ended`` is "interrupted".
 
@@ -52,7 +55,7 @@ def tune(
     """
     if not isinstance(problem, Conv2d):
         raise BadInput(f"tune takes a Conv2d, not {problem!r}; for a network there is tune_network")
-    effort = effort_of(effort)
+    effort, problem = effort_of(effort), in_form(problem, activations)
     with Run.open(target, trials, strategy, log, seed, runner, threads, progress) as run:
         session = run.session(problem)
         run.progress.start(problem, trials, min(session.trials, trials))
@@ -111,7 +114,8 @@ class Run:
         if strategy is not None:
             if not isinstance(strategy, str):
                 raise BadInput(f"a strategy is one of {', '.join(search.names())}, not {strategy!r}")
-            search.strategy_class(parse_strategy(strategy)[0])
+            name, options = parse_strategy(strategy)
+            search.strategy_class(name).checked(options)
         machine, made = machine_and_runner(target, runner, threads, seed)
         try:
             yield cls(machine, made, Journal(log), strategy, seed, progress or Progress())

@@ -23,6 +23,7 @@ from mmasched.measure.emulation.price import Priced
 from mmasched.measure.model import ModelRunner
 from mmasched.measure.operands import operand_sets
 from mmasched.problem import Conv2d, Requantize
+from mmasched.problem.activations import BYTES, in_form, packable
 from mmasched.space import Config
 
 Row = dict[str, Any]
@@ -41,15 +42,20 @@ def distinct(problems: Iterable[Conv2d]) -> list[Conv2d]:
     return list(found.values())
 
 
-def narrowed(shape: Conv2d, bits: int) -> Conv2d:
-    """The shape with so many bits in both operands and 8-bit outputs; signed activations at 8 bits only."""
+def narrowed(shape: Conv2d, bits: int, output_bits: int = 8, activations: str = BYTES) -> Conv2d:
+    """The shape with so many bits in both operands and the outputs; signed activations at 8 bits only.
+
+    activations: "packed" packs those of 1, 2 and 4 bits; a shape without any keeps bytes.
+    """
     signed = bits == 8
     fields = {
-        "input_bits": bits, "weight_bits": bits, "output_bits": 8, "input_signed": signed, "output_signed": signed,
+        "input_bits": bits, "weight_bits": bits, "output_bits": output_bits, "input_signed": signed,
+        "output_signed": signed,
         "weight_range": (-127, 127) if signed else None, "input_zero_point": 0, "weight_zero_point": 0,
         "requantize": Requantize([1.0] * shape.out_channels),
     }  # fmt: skip
-    return Conv2d.from_key(dataclasses.replace(shape, **fields).key)
+    problem = dataclasses.replace(shape, **fields, activations=BYTES)
+    return Conv2d.from_key((in_form(problem, activations) if packable(problem) else problem).key)
 
 
 def check_installed(peers: Sequence[ArmPeer], python: ArmPython) -> None:

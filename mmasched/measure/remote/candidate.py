@@ -13,7 +13,14 @@ import numpy as np
 import tvm
 
 from mmasched.build import BuildError, ConstraintError, compile_module
-from mmasched.build.arguments import OUTPUT_POISON, WORKSPACE_POISON, argument_sizes, packed_operands, storage
+from mmasched.build.arguments import (
+    OUTPUT_POISON,
+    WORKSPACE_POISON,
+    argument_sizes,
+    packed_operands,
+    storage,
+    unpacked_output,
+)
 from mmasched.build.candidate import weight_copies
 from mmasched.build.native_loop import NativeLoop
 from mmasched.build.toolchain import cross_tool, host_compiler
@@ -42,7 +49,8 @@ class RemoteCandidate:
         """Pack the operands here and copy them to the device: see build.Candidate.load_operands."""
         given = {"x": x, "w": w, "bias": bias, "residual": residual}
         packed = packed_operands(self.problem, self._program, given, self._copies)
-        output = np.full(int(np.prod(self.problem.output_shape)), OUTPUT_POISON, storage(self.problem))
+        size = argument_sizes(self.problem, self._program)["y"]
+        output = np.full(size, OUTPUT_POISON, storage(self.problem))
         workspace = np.full(self._program.workspace_bytes, WORKSPACE_POISON, np.uint8)
         arrays = [*packed.values(), output, workspace]
         device = self._session.cpu()
@@ -51,7 +59,7 @@ class RemoteCandidate:
     def run(self) -> np.ndarray:
         """The output, NHWC in the problem's output dtype."""
         self._module["main"](*self._arguments)
-        return self._arguments[4].numpy().view(self.problem.output_dtype).reshape(self.problem.output_shape)
+        return unpacked_output(self.problem, self._arguments[4].numpy())
 
     def time(self, calls: int) -> float:
         """Seconds that `calls` calls take, measured on the device in a native loop."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmasched.errors import Unsupported
 from mmasched.problem import Conv2d
+from mmasched.problem.activations import BYTES
 from mmasched.space import Config, SearchSpace, load_space
 from mmasched.templates.arm import depthwise, winograd_constraints
 from mmasched.templates.arm.bitserial_constraints import BITSERIAL
@@ -54,5 +55,7 @@ def draft_cycles(problem: Conv2d, config: Config, hardware: Any, threads: int) -
 
 
 def generate(problem: Conv2d, config: Config, hardware: Any, threads: int, placement: Placement | None) -> Program:
-    """The kernel of a valid config."""
+    """The kernel of a valid config. Raises Unsupported for packed activations in a network, whose tensors are bytes."""
+    if placement is not None and problem.activations != BYTES:
+        raise Unsupported(f"activations={problem.activations} is for single convolutions: networks keep bytes")
     return generate_program(make_spec(problem, config, Site.of(hardware, threads), placement))

@@ -6,10 +6,12 @@ import numpy as np
 from tvm import tirx
 
 from mmasched.problem import Conv2d
+from mmasched.problem.activations import BYTES
 from mmasched.space import Config
 from mmasched.templates.arm import drain
 from mmasched.templates.arm.bitserial import bitserial_program
 from mmasched.templates.arm.depthwise import depthwise_program
+from mmasched.templates.arm.interface import packed_program
 from mmasched.templates.arm.isa import Isa
 from mmasched.templates.arm.kernel import ByteKernel
 from mmasched.templates.arm.packed import PACKED, Panels
@@ -36,6 +38,10 @@ def make_spec(problem: Conv2d, config: Config, site: Site, placement: Placement 
 
 def generate_program(spec: KernelSpec) -> Program:
     """The phases of a kernel."""
+    return _of_bytes(spec) if spec.problem.activations == BYTES else packed_program(spec, _of_bytes)
+
+
+def _of_bytes(spec: KernelSpec) -> Program:
     if spec.config.template == "bitserial":
         return bitserial_program(spec)
     if spec.config.template == "neon_depthwise":
