@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,8 @@ from mmasched.templates.cpu.stage import Copier, padding_value, share
 from mmasched.templates.emitter import Emitter, Expr, const, load, pointer
 
 LOWEST_BITS = 0x0101010101010101
+WriteRow = Callable[[Emitter, "PlaneLayout", tirx.Var, tirx.Var, Expr, Expr, int], None]
+"""(emitter, layout, input, planes, where a row of the input begins, where its first plane does, columns)."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,11 @@ class PlaneLayout:
         return self.spec.input_plane, p.height, p.width, p.padding[0], p.padding[1]
 
 
-def build_planes(layout: PlaneLayout) -> tirx.PrimFunc:
-    """The private function (x, w, c, r, y, ws, tid) that writes thread `tid`'s share of rows."""
+def build_planes(layout: PlaneLayout, write_row: WriteRow | None = None) -> tirx.PrimFunc:
+    """The private function (x, w, c, r, y, ws, tid) that writes thread `tid`'s share of rows.
+
+    write_row: how a row of an input that is not bytes is taken apart.
+    """
     spec, p = layout.spec, layout.spec.problem
     e = Emitter()
     params = {name: pointer(name, dtype) for name, dtype in PARAMS}
@@ -104,7 +110,7 @@ def build_planes(layout: PlaneLayout) -> tirx.PrimFunc:
                 filler.fill(start + (left + columns) * layout.pixel_bytes, right * layout.pixel_bytes)
             at = e.let(image * plane.image + y * plane.row + plane.offset, "start")
             begin = e.let(to + left * layout.pixel_bytes, "begin")
-            _row(e, layout, x, planes, at, begin, columns)
+            (write_row or _row)(e, layout, x, planes, at, begin, columns)
     return e.build([*params.values(), tid])
 
 

@@ -16,6 +16,7 @@ from tvm.ir import PointerType, PrimType
 
 from mmasched.problem.activations import BYTES, input_field, output_field, pixel_bytes
 from mmasched.templates.arm.fields import Fields, Packer, Unpacker
+from mmasched.templates.arm.packed_planes import build_packed_planes, reads_fields
 from mmasched.templates.cpu.copier import Copier, pad_row, padding_value
 from mmasched.templates.cpu.dense import MEMORY, PARAMS
 from mmasched.templates.cpu.geometry import PAD, SLACK, Plane
@@ -69,7 +70,9 @@ class Interface:
     @property
     def unpacks_in_stage(self) -> bool:
         """Whether the kernel's own first phase reads the packed input."""
-        return self.input is not None and self.spec.mode == PAD and self.spec.config.template != BITSERIAL
+        if self.input is None or self.spec.config.template != BITSERIAL:
+            return self.input is not None and self.spec.mode == PAD
+        return reads_fields(self.spec, self.input)
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
@@ -133,7 +136,9 @@ class Interface:
             convert(unpacked, packed, width, channels)
 
     def stage(self) -> tirx.PrimFunc:
-        """The phase that writes the padded copy of a packed input."""
+        """The phase that writes the padded copy of a packed input, or its bit planes."""
+        if self.spec.config.template == BITSERIAL:
+            return build_packed_planes(self.spec, self.input)
         e, params, tid = _phase()
         p = self.spec.problem
         packed = Plane.dense(p.height, p.width, pixel_bytes(p.in_channels, self.input.bits))
