@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def side_by_side(jobs: int) -> int:
-    """Run this very command in so many processes, each with its share of the problems."""
+    """Run this very command in so many processes, each with its share of the problems. Raises Missing."""
+    torch_device.torch_with_gpu(), cudnn_graph.cudnn_module()  # One complaint, not one of each process.
     words = [word for word in sys.argv[1:] if not word.startswith("--jobs=")]
     if "--jobs" in words:
         at = words.index("--jobs")

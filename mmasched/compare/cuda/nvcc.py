@@ -50,21 +50,22 @@ def compile_cuda(
 ) -> tuple[bytes, str]:
     """Compile CUDA C++; returns (the file's bytes, what ptxas reports of registers, stack and spills).
 
-    output: "cubin", or "shared" for a host library with static cudart. cache: a folder where equal sources, options and
-    compilers are compiled once. Raises Missing without nvcc, MmaschedError with the compiler's first error.
+    output: "cubin", or "shared" for a host library with static cudart. cache: a folder where equal sources and options
+    are compiled once; it may be taken to a machine that has no nvcc, or another one. Raises Missing without nvcc,
+    MmaschedError with the compiler's first error.
     """
-    compiler = nvcc()
     kind = ["-cubin"] if output == "cubin" else ["-shared", "-Xcompiler", "-fPIC", "-cudart", "static"]
     flags = ["-O3", "-std=c++17", *architecture(capability), *kind, "-Xptxas", "-v", *options]
     flags += [f"-I{folder}" for folder in includes]
     place = None
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256("\0".join([source, compiler, *flags]).encode()).hexdigest()[:24]
+        digest = hashlib.sha256("\0".join([source, *flags]).encode()).hexdigest()[:24]
         place = cache / f"{digest}.{output}"
         report = place.with_suffix(".txt")
         if place.is_file() and report.is_file():
             return place.read_bytes(), report.read_text()
+    compiler = nvcc()
     with tempfile.TemporaryDirectory() as folder:
         path, made = Path(folder) / "source.cu", Path(folder) / f"made.{output}"
         path.write_text(source)

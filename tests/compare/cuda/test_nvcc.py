@@ -1,5 +1,3 @@
-import subprocess
-
 import pytest
 
 from mmasched.compare.cuda import nvcc, sass
@@ -33,8 +31,10 @@ def test_architectures() -> None:
 def test_compiles_once(compiler, tmp_path, monkeypatch) -> None:
     data, report = nvcc.compile_cuda(SOURCE, 80, cache=tmp_path)
     assert data[:4] == b"\x7fELF" and "registers" in report
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(nvcc, "find_tool", lambda name: None)  # What was compiled needs no nvcc any more.
     assert nvcc.compile_cuda(SOURCE, 80, cache=tmp_path) == (data, report)
+    with pytest.raises(Missing, match="nvcc is missing"):
+        nvcc.compile_cuda(SOURCE + "\n", 80, cache=tmp_path)
 
 
 def test_errors_are_the_compilers_first(compiler) -> None:
