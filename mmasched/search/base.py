@@ -112,8 +112,10 @@ class Strategy(ABC):
         self.options = self.checked(options)
         self._seen: set[int] = set()
         self._positions: dict[int, int] = {}
-        self._rows: list[np.ndarray] = []
-        self._costs: list[float] = []
+        self._observed = 0
+        # Grown by doubling; the first `_observed` rows and costs count.
+        self._rows = np.zeros((64, space.width), np.int16)
+        self._costs = np.zeros(64, np.float64)
 
     @classmethod
     def checked(cls, options: Mapping[str, Any]) -> SimpleNamespace:
@@ -161,10 +163,13 @@ class Strategy(ABC):
                 continue
             key = int(self.space.keys(row[None])[0])
             self._seen.add(key)
-            position = self._positions.setdefault(key, len(self._rows))
-            if position == len(self._rows):
-                self._rows.append(row)
-                self._costs.append(math.nan)
+            position = self._positions.setdefault(key, self._observed)
+            if position == self._observed:
+                if position == len(self._costs):
+                    self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+                    self._costs = np.concatenate([self._costs, np.zeros_like(self._costs)])
+                self._rows[position] = row
+                self._observed += 1
             self._costs[position] = observation.cost if observation.worked else math.nan
 
     # --- for strategies ---
@@ -172,12 +177,12 @@ class Strategy(ABC):
     @property
     def rows(self) -> np.ndarray:
         """Observed configs as rows of the space, int16[n, width]."""
-        return np.array(self._rows, np.int16).reshape(-1, self.space.width)
+        return self._rows[: self._observed].copy()
 
     @property
     def costs(self) -> np.ndarray:
         """Their costs, float64[n], NaN for failures."""
-        return np.array(self._costs, np.float64)
+        return self._costs[: self._observed].copy()
 
     def best_first(self) -> np.ndarray:
         """The observed rows that worked, by rising cost, int16[m, width]."""
@@ -202,7 +207,8 @@ class Strategy(ABC):
 
     def unseen(self, rows: np.ndarray) -> np.ndarray:
         """bool[n]: which rows were neither proposed nor observed."""
-        return ~np.isin(self.space.keys(rows), np.fromiter(self._seen, np.int64, len(self._seen)))
+        seen = self._seen
+        return np.fromiter((key not in seen for key in self.space.keys(rows).tolist()), bool, len(rows))
 
     def random_unseen(self, n: int) -> np.ndarray:
         """Up to n distinct rows, uniform over the valid ones that were neither proposed nor observed."""

@@ -43,7 +43,7 @@ class Bayesian(Strategy):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Multivariate TPE is marked experimental.
             self._study = self._optuna.create_study(sampler=self.make_sampler())
-        self._told: set[int] = set()
+        self._told = 0
 
     def make_sampler(self) -> Any:
         """Optuna's sampler. Raises Missing when something it needs is not installed."""
@@ -69,10 +69,8 @@ class Bayesian(Strategy):
         if np.isnan(costs).all():
             return
         worst = math.log(np.nanmax(costs) * FAILURE)
-        for position, (row, cost) in enumerate(zip(self._rows, costs, strict=True)):
-            if position in self._told:
-                continue
-            self._told.add(position)
+        told, self._told = self._told, len(costs)
+        for row, cost in zip(self.rows[told:], costs[told:], strict=True):
             member, places = self._split(row)
             knobs = self._members[member].knobs
             params = {self._name(member, knob): int(place) for knob, place in zip(knobs, places)}

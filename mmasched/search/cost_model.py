@@ -19,6 +19,22 @@ FAILURE_GAP = 0.5
 # Above this many rows exact splits take longer than histograms of few bins; a knob seldom has more values than that.
 MAX_EXACT = 64
 BINS = 32
+# Of more observations than this a model learns from a choice, so that training does not take ever longer.
+MOST_ROWS = 1024
+
+
+def training_rows(costs: np.ndarray) -> np.ndarray:
+    """Indices, ascending, of the observations that a model learns from: all, as long as they are few.
+
+    Of more than ``MOST_ROWS`` the best half as many, and of the others, failures (NaN) included, as many at regular
+    distances in the order in which they were observed.
+    """
+    if len(costs) <= MOST_ROWS:
+        return np.arange(len(costs))
+    ranked = np.argsort(costs, kind="stable")
+    best, others = ranked[: MOST_ROWS // 2], np.sort(ranked[MOST_ROWS // 2 :])
+    spaced = others[np.linspace(0, len(others) - 1, MOST_ROWS - len(best)).astype(int)]
+    return np.sort(np.concatenate([best, spaced]))
 
 
 def relative_log_costs(costs: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmasched.search.base import Option, Strategy
-from mmasched.search.cost_model import Trees, relative_log_costs
+from mmasched.search.cost_model import Trees, relative_log_costs, training_rows
 from mmasched.search.diversity import farthest_points
 from mmasched.search.warm import WarmModel
 from mmasched.space import Config, Space
@@ -44,7 +44,8 @@ class Distinctive(Strategy):
         costs = self.costs
         ready = len(costs) >= self.options.initial and self.best is not None
         if ready:
-            self._model.fit(self.rows, -relative_log_costs(costs), costs)
+            learnt = training_rows(costs)
+            self._model.fit(self.rows[learnt], -relative_log_costs(costs[learnt]), costs[learnt])
         elif not self._model.has_prior:
             return
         rows = self._explore()

@@ -12,7 +12,7 @@ from mmasched.search.acquisition import expected_improvement, optimism
 from mmasched.search.base import Option, Strategy
 from mmasched.search.batch import determinantal, facility_location
 from mmasched.search.candidates import Candidates
-from mmasched.search.cost_model import Trees, relative_log_costs
+from mmasched.search.cost_model import Trees, relative_log_costs, training_rows
 from mmasched.search.failures import FailureModel
 from mmasched.search.inputs import ModelInputs
 from mmasched.search.prior import Prior
@@ -92,7 +92,8 @@ class Ensemble(Strategy):
             self._candidates = Candidates(self._inputs, o.members, o.whole, o.pool, self.rng)
             self._adopt_prior()
         if ready:
-            self._learn(self._inputs.matrix(self.rows), costs)
+            learnt = training_rows(costs)
+            self._learn(self._inputs.matrix(self.rows[learnt]), costs[learnt])
         elif len(costs) >= o.initial:
             self._prior.drop()  # whatever it praised has failed
         if not self._prior.active and not self._models[0].trained:

@@ -8,15 +8,19 @@ from mmasched.errors import BadInput
 from mmasched.search.base import Features
 from mmasched.space import Space
 
+# Vectors of so many configs are kept, and of as many that were asked for before those: a search looks at thousands of
+# configs for each that it proposes, and sees most of them once.
+KEPT = 1 << 15
+
 
 class ModelInputs:
-    """Model inputs of configs of one space. Features are asked for once per config and kept."""
+    """Model inputs of configs of one space. Features of configs that come up again are kept, up to 2 x ``KEPT``."""
 
     def __init__(self, space: Space, features: Features | None = None):
         self.space, self._features = space, features
-        # Sorted keys and, in the same order, the features of their configs.
-        self._keys = np.zeros(0, np.int64)
-        self._kept: np.ndarray | None = None
+        self._recent: dict[int, np.ndarray] = {}
+        self._older: dict[int, np.ndarray] = {}
+        self._length: int | None = None
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """float32[n, dim] for int16[n, width] rows. Infinite features become unknown (NaN).
@@ -26,21 +30,23 @@ class ModelInputs:
         encoded = self.space.encode_rows(rows)
         if self._features is None or not len(rows):
             return encoded
-        keys = self.space.keys(rows)
-        distinct, first = np.unique(keys, return_index=True)
-        unknown = first[~np.isin(distinct, self._keys)]
-        if len(unknown):
-            self._keep(keys[unknown], rows[unknown])
-        return np.hstack([encoded, self._kept[np.searchsorted(self._keys, keys)]])
+        vectors = [self._vector(key, row) for key, row in zip(self.space.keys(rows).tolist(), rows, strict=True)]
+        return np.hstack([encoded, np.concatenate(vectors).reshape(len(rows), -1)])
 
-    def _keep(self, keys: np.ndarray, rows: np.ndarray) -> None:
-        vectors = [np.asarray(self._features(self.space.config(row)), np.float32) for row in rows]
-        known = [] if self._kept is None else [self._kept[0]]
-        if len({vector.shape for vector in [*known, *vectors]}) > 1:
+    def _vector(self, key: int, row: np.ndarray) -> np.ndarray:
+        found = self._recent.get(key)
+        if found is None:
+            found = self._older.get(key)
+            if found is None:
+                found = self._ask(row)
+            if len(self._recent) >= KEPT:
+                self._recent, self._older = {}, self._recent
+            self._recent[key] = found
+        return found
+
+    def _ask(self, row: np.ndarray) -> np.ndarray:
+        vector = np.asarray(self._features(self.space.config(row)), np.float32)
+        self._length = len(vector) if self._length is None else self._length
+        if len(vector) != self._length:
             raise BadInput("the features of configs differ in length: give the same number for every config")
-        stacked = np.stack(vectors)
-        stacked = np.where(np.isfinite(stacked), stacked, np.float32(np.nan))
-        keys = np.concatenate([self._keys, keys])
-        stacked = stacked if self._kept is None else np.concatenate([self._kept, stacked])
-        order = np.argsort(keys)
-        self._keys, self._kept = keys[order], stacked[order]
+        return np.where(np.isfinite(vector), vector, np.float32(np.nan))

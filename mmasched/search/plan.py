@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmasched.search.base import Strategy
-from mmasched.search.cost_model import Trees, relative_speeds
+from mmasched.search.cost_model import Trees, relative_speeds, training_rows
 from mmasched.search.warm import WarmModel
 from mmasched.space import Config, Space
 
@@ -40,7 +40,8 @@ class Planned(Strategy):
             self._plan = list(self.new_plan()) if self.model.has_prior and not len(costs) else []
         if len(costs) >= self.options.plan_size * (self._plans_made + 1) and self.best is not None:
             self._plans_made = len(costs) // self.options.plan_size
-            self.model.fit(self.rows, relative_speeds(costs), costs)
+            learnt = training_rows(costs)
+            self.model.fit(self.rows[learnt], relative_speeds(costs[learnt]), costs[learnt])
             self._plan = list(self.new_plan())
         while n > 0 and self._plan:
             config = self.space.config(self._plan.pop(0))
