@@ -7,13 +7,14 @@ Optimization Guides); good for ranking before anything is measured and as featur
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 from mmasched.templates.arm import drain
 from mmasched.templates.arm.bitserial import bit_plan
 from mmasched.templates.arm.depthwise import DepthwisePlan
+from mmasched.templates.arm.interface import Interface
 from mmasched.templates.arm.kernel import INTERLEAVED
 from mmasched.templates.arm.packed import PACKED, Panels
 from mmasched.templates.arm.programs import byte_plan, make_spec
@@ -24,6 +25,7 @@ from mmasched.templates.arm.winograd_plan import WinogradPlan
 from mmasched.templates.cpu.geometry import IM2COL
 from mmasched.templates.cpu.spec import KernelSpec
 
+UNPACK, PACK = 0.33, 0.22  # instructions per value, counted in the loops of fields.py
 L1_BYTES, L2_BYTES, MEMORY_BYTES = 16.0, 8.0, 2.0  # sustained bytes per cycle from each level
 
 
@@ -55,10 +57,22 @@ def draft(problem: Conv2d, config: Config, site: Site) -> Draft:
     """The draft of a valid config."""
     spec = make_spec(problem, config, site)
     if config.template == "neon_winograd":
-        return _winograd(spec, site)
-    if config.template == "neon_depthwise":
-        return _depthwise(spec)
-    return _bits(spec, site) if config.template == "bitserial" else _bytes(spec, site)
+        found = _winograd(spec, site)
+    elif config.template == "neon_depthwise":
+        found = _depthwise(spec)
+    else:
+        found = _bits(spec, site) if config.template == "bitserial" else _bytes(spec, site)
+    around = packing_cycles(spec) / spec.threads
+    return replace(found, copy=found.copy + around) if around else found
+
+
+def packing_cycles(spec: KernelSpec) -> float:
+    """Unpacking input and residual and packing the output, where activations are packed: instructions per value."""
+    around, p = Interface(spec, 0), spec.problem
+    sorted_ = spec.config.template == "bitserial" and around.unpacks_in_stage
+    unpacked = math.prod(p.input_shape) if around.input and not sorted_ else 0
+    outputs = math.prod(p.output_shape) if around.output else 0
+    return UNPACK * (unpacked + (outputs if p.residual else 0)) + PACK * outputs
 
 
 def finish_cycles(outputs: float, problem: Conv2d) -> float:
@@ -244,11 +258,13 @@ def _bits(spec: KernelSpec, site: Site) -> Draft:
     share = 1.0 / spec.threads
     outputs = tiles * rows * vectors * 4
     values = p.batch * p.height * p.width * layout.pixel_bytes
+    # Fields are sorted by the register, bytes eight at a time.
+    extraction = 0.7 * layout.planes if Interface(spec, 0).unpacks_in_stage else 3.0 + 6.0 * layout.planes
     return Draft(
         compute=tiles * (pairs * pair + 30.0) * share,
         weights=tiles * panels["n"] / rates["n"] * share,
         inputs=tiles * panels["m"] / rates["m"] * share,
-        copy=values * (3.0 + 6.0 * layout.planes) * share,
+        copy=values * extraction * share,
         finish=finish_cycles(outputs, p) * share,
         waste=outputs / (p.batch * p.out_height * p.out_width * p.out_channels),
         imbalance=imbalance(plan.pixel_tiles if c["parallel"] == "m" else plan.channel_tiles, spec.threads),
