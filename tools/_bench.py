@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
@@ -68,7 +68,8 @@ def usable_threads(wanted: Iterable[int]) -> list[int]:
 class Report:
     """One run of a benchmark: what was measured on, with which command and versions, and all results.
 
-    kind is "measured": every time in these reports was taken on the machine named; nothing is modelled or emulated.
+    kind is "measured" where every time was taken on the machine named and nothing is modelled or emulated; what else it
+    says is said of the results as well. figures: what stands at the top level of the JSON file besides.
     """
 
     tool: str
@@ -78,6 +79,7 @@ class Report:
     options: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
     kind: str = "measured"
+    figures: dict[str, Any] = field(default_factory=dict)
     started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
     def __post_init__(self) -> None:
@@ -105,16 +107,24 @@ class Report:
             "schema": SCHEMA, "tool": self.tool, "command": self.command, "kind": self.kind, "started": self.started,
             "seconds": round(time.monotonic() - self._start, 1), "machine": self.machine, "versions": self.versions,
             "load_before": round(self.load_before, 2), "options": self.options, "results": self.results,
-            "summary": self.summary,
+            "summary": self.summary, **self.figures,
         }  # fmt: skip
         partial = self.path.with_name(self.path.name + ".partial")
         partial.write_text(json.dumps(_plain(body), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(self.path)
 
 
-def run(made: argparse.ArgumentParser, bench: Callable[[argparse.Namespace, Report], int]) -> int:
-    """Parses the command line and runs a benchmark; an error of the user's becomes one sentence and exit status 2."""
-    arguments = made.parse_args()
+def run(
+    made: argparse.ArgumentParser,
+    bench: Callable[[argparse.Namespace, Report], int],
+    given: Sequence[str] | None = None,
+    kind: str = "measured",
+) -> int:
+    """Parses the command line and runs a benchmark; an error of the user's becomes one sentence and exit status 2.
+
+    given: the arguments, those of the process by default. kind: see Report. Ctrl-C ends with status 130.
+    """
+    arguments = made.parse_args(given)
     try:
         if arguments.json:
             if arguments.json.resolve().parent == OUT:
@@ -122,8 +132,8 @@ def run(made: argparse.ArgumentParser, bench: Callable[[argparse.Namespace, Repo
             check_output(arguments.json, "file")
         tool = Path(sys.argv[0])
         shown = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
-        command = shlex.join(["python", f"tools/{tool.name}", *sys.argv[1:]])
-        report = Report(tool.stem, command, options=shown, path=arguments.json)
+        command = shlex.join(["python", f"tools/{tool.name}", *(sys.argv[1:] if given is None else given)])
+        report = Report(tool.stem, command, options=shown, path=arguments.json, kind=kind)
         report.head()
         status = bench(arguments, report)
         report.save()
@@ -131,6 +141,9 @@ def run(made: argparse.ArgumentParser, bench: Callable[[argparse.Namespace, Repo
     except MmaschedError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted: what is kept from run to run is not lost", file=sys.stderr)
+        return 130
 
 
 def machine() -> dict[str, Any]:
@@ -179,10 +192,10 @@ def geometric_mean(values: Iterable[float]) -> float | None:
     return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
 
 
-def show(table: Any, title: str) -> None:
-    """Prints a table under its title, which says that what it shows was measured."""
+def show(table: Any, title: str, kind: str = "measured") -> None:
+    """Prints a table under its title, which says whether what it shows was measured."""
     out = console()
-    out.print(f"\n{title}; measured\n")
+    out.print(f"\n{title}; {kind}\n")
     out.print(table)
 
 

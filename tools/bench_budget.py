@@ -17,19 +17,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import _bench
 import numpy as np
 from _budget_replay import POLICIES, drafted_table, spend
 from _search_summary import interval
 from _search_tables import ROOT, TABLES, chosen
 
-from mmasched.errors import BadInput, Missing, MmaschedError
+from mmasched.errors import BadInput, Missing
 from mmasched.measure.table import Table, read_table
 from mmasched.network import Network, network
+
+QUICK = {"trials": [32], "seeds": 2}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the comparison and prints it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _bench.parser(__doc__, quick="32 trials, 2 seeds")
     parser.add_argument("networks", nargs="*", help="built-in networks, tables made up around the draft model")
     parser.add_argument("--tables", nargs="+", default=[], help="measured tables, or sets of them, as one network")
     parser.add_argument("--folder", type=Path, default=TABLES, help="where measured tables lie (tuning_logs/tables)")
@@ -40,22 +43,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--strategy", default="ensemble")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "search" / "networks", help="made-up tables")
     parser.add_argument("--runs", type=Path, default=ROOT / "out" / "search" / "budgets.jsonl", help="runs so far")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    given = parser.parse_args(arguments)
-    try:
-        rows = []
-        for found, tables in _networks(given):
-            rows += _compare(given, found, tables)
-        print(as_text(rows))
-        if given.json:
-            given.json.write_text(json.dumps(rows, indent=1) + "\n")
-        return 0
-    except MmaschedError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        return 130
+    return _bench.run(parser, bench, arguments, kind="replayed from tables, whose kinds they say")
+
+
+def bench(given: argparse.Namespace, report: _bench.Report) -> int:
+    """Compares and prints; returns 0."""
+    if given.quick:
+        vars(given).update(QUICK)
+    for found, tables in _networks(given):
+        report.results += _compare(given, found, tables)
+        report.save()
+    print(as_text(report.results))
+    return 0
 
 
 def _networks(given: argparse.Namespace) -> list[tuple[Network, list[Table]]]:

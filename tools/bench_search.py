@@ -24,14 +24,15 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+import _bench
 from _search_plots import plot_runs
-from _search_quality import model_quality, quality_text
+from _search_quality import kinds_of_features, model_quality, quality_text
 from _search_replay import replay, run_key
 from _search_summary import as_text, summary
 from _search_tables import ROOT, TABLES, chosen
 from _search_variants import Variant, variants
 
-from mmasched.errors import BadInput, Missing, MmaschedError
+from mmasched.errors import BadInput, Missing
 from mmasched.measure.affinity import available_cores
 from mmasched.measure.table import read_table
 
@@ -41,7 +42,7 @@ QUICK_VARIANTS = ["default", "random", "annealing", "annealing_tuned", "evolutio
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the comparison and prints it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _bench.parser(__doc__, quick="held-out tables, 4 seeds, 160 trials, main strategies")
     parser.add_argument("--tables", nargs="+", default=["development"], help="tables, sets of them, or paths")
     parser.add_argument("--folder", type=Path, default=TABLES, help="where tables lie (tuning_logs/tables)")
     parser.add_argument("--strategies", nargs="+", default=["all"], help="groups, variants, or NAME:OPTION=VALUE,...")
@@ -52,25 +53,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=len(available_cores()), help="(default: one for each core)")
     parser.add_argument("--runs", type=Path, default=ROOT / "out" / "search" / "runs.jsonl", help="what was run so far")
     parser.add_argument("--quality", action="store_true", help="judge the cost model instead of searches")
-    parser.add_argument("--quick", action="store_true", help="held-out tables, 4 seeds, 160 trials, main strategies")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--plots", type=Path, help="write a plot of each table into this folder")
-    given = parser.parse_args(arguments)
+    return _bench.run(parser, bench, arguments, kind="replayed from tables, whose kinds they say")
+
+
+def bench(given: argparse.Namespace, report: _bench.Report) -> int:
+    """Compares and prints; returns 0."""
     if given.quick:
         vars(given).update(QUICK, strategies=QUICK_VARIANTS if given.strategies == ["all"] else given.strategies)
-    try:
-        paths = table_paths(given.tables, given.folder)
-        found = _quality(given, paths) if given.quality else _compare(given, paths)
-        if given.json:
-            given.json.parent.mkdir(parents=True, exist_ok=True)
-            given.json.write_text(json.dumps(found, indent=1) + "\n")
-        return 0
-    except MmaschedError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        return 130
+    paths = table_paths(given.tables, given.folder)
+    report.figures = _quality(given, paths) if given.quality else _compare(given, paths)
+    return 0
 
 
 def table_paths(names: list[str], folder: Path) -> list[Path]:
@@ -166,7 +159,8 @@ def _attempt(run: Any, variant: Variant, lacking: set[str]) -> Iterator[dict[str
 
 
 def _quality(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
-    rows = [row for path in paths for analytic in (True, False) for row in model_quality(path, given.seeds, analytic)]
+    rows = [row for path in paths for features in kinds_of_features(path)
+            for row in model_quality(path, given.seeds, features)]  # fmt: skip
     print(quality_text(rows))
     return {"quality": rows}
 

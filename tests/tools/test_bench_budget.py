@@ -73,11 +73,12 @@ def test_a_comparison_is_printed_and_goes_on(tables, network, tmp_path, monkeypa
     ]
     assert bench_budget.main([*command, "--json", str(tmp_path / "b.json")]) == 0
     printed = capsys.readouterr().out
-    assert "| three | modelled | 24 |" in printed and len(json.loads((tmp_path / "b.json").read_text())) == 6
+    assert "| three | modelled | 24 |" in printed and len(json.loads((tmp_path / "b.json").read_text())["results"]) == 6
     lines = (tmp_path / "b.jsonl").read_text()
     assert len(lines.splitlines()) == 12
     monkeypatch.setattr(bench_budget, "spend", None)  # Nothing is run again.
-    assert bench_budget.main(command) == 0 and capsys.readouterr().out == printed
+    assert bench_budget.main(command) == 0
+    assert capsys.readouterr().out.endswith(printed[printed.index("| network |") :])
 
 
 def test_absent_tables_are_named(tmp_path, capsys):

@@ -32,6 +32,9 @@ def made_up_table(problem):
         rng = np.random.default_rng(number)
         cost = draft_cycles(problem, config, chip, 1) * 1e-9 * float(np.exp(0.1 * rng.standard_normal()))
         parts = {"build_seconds": 0.25, "verify_seconds": 0.05, "measure_seconds": 0.1}
+        if problem is PROBLEMS[1]:
+            vectors = {"vpmaddwd": number % 7} if number % 3 else {}
+            parts["resources"] = {"code": str(number), "spilled_bytes": number % 5, "instructions": vectors}
         if number % 20 == 7:
             entries.append(Entry(config, "build_error", build_seconds=0.25, detail="no"))
         else:
@@ -178,8 +181,16 @@ def test_a_comparison_goes_on_where_it_stopped(folder, tmp_path, capsys):
 def test_the_cost_model_is_judged(folder, capsys, monkeypatch):
     monkeypatch.setattr(_search_quality, "SIZES", (16, 64))
     assert bench_search.main(["--quality", "--tables", "odd_27", "--folder", str(folder), "--seeds", "2"]) == 0
-    assert "odd_27" in capsys.readouterr().out
-    rows = _search_quality.model_quality(folder / "odd_27.jsonl.xz", 2)
+    printed = capsys.readouterr().out
+    assert "| odd_27.jsonl.xz | measured | knobs | 16 |" in printed and "knobs, analytic and resources" in printed
+    one, other = folder / "conv3x3_56.jsonl.xz", folder / "odd_27.jsonl.xz"
+    assert _search_quality.kinds_of_features(one) == ["knobs", "knobs and analytic"]
+    assert _search_quality.kinds_of_features(other)[2:] == ["knobs, analytic and resources"]
+    by_kind = {kind: _search_quality.model_quality(other, 1, kind)[0]["inputs"]
+               for kind in _search_quality.kinds_of_features(other)}  # fmt: skip
+    knobs, analytic, resources = by_kind.values()
+    assert knobs < analytic and resources == analytic + 2
+    rows = _search_quality.model_quality(other, 2)
     assert [row["observations"] for row in rows] == [16, 64]
     # What fails here does so at random, which no model can know: it disturbs, and guessing would still give 0 and 0.1.
     assert all(row["rank_correlation"] > 0.4 and row["recall_of_best_tenth"] <= 1 for row in rows)
