@@ -8,7 +8,7 @@
 # --dry-run prints the commands. Clocks, power and modes are never set. Steps:
 #   about      the board, driver and clocks, as found
 #   first      cuDNN's plans for a handful of shapes at batch 16: where its int8 stands
-#   verify     one schedule, under emulation on this host's cores: is everything installed?
+#   verify     what is installed; one schedule, under emulation on this host's cores
 #   versus     mmasched's default schedules against cuDNN on the handful
 #   exact      the default schedule of every layer of ResNet-50, int8 and int4, verified bit by bit on the GPU
 #   peaks      copy bandwidth and the rates of matrix instructions
@@ -97,7 +97,7 @@ step_peaks() { run "$python" tools/gpu_peaks.py --out "$state/peaks.jsonl" --cub
 step_fragments() { run "$python" tools/gpu_fragments.py --cubins "$state/cubins" --jobs "$jobs" \
   --out "$state/fragments-${chip#cuda/}.npz"; }
 step_replay() { run "$python" tools/gpu_replay.py "$state/fragments-${chip#cuda/}.npz"; }
-step_verify() { mmasched verify h14w14/i64o64/k3/p1 --target "$chip"; }
+step_verify() { mmasched doctor && mmasched verify h14w14/i64o64/k3/p1 --target "$chip"; }
 # versus FILE: the handful against cuDNN, with the schedules that the log has by now.
 versus() {
   local problem

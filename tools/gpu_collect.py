@@ -13,11 +13,13 @@ from pathlib import Path
 
 import _gpu
 import gpu_peaks
+from _gpu_comparison_table import table as comparison_table
 from _gpu_cudnn_table import table
 
 from mmasched.errors import BadInput, MmaschedError
 
 MOST_BYTES = 5 << 20
+COMPARISONS = ("versus", "few", "compare-*", "peers-*")
 
 
 def main() -> int:
@@ -48,6 +50,8 @@ def collect(state: Path, chip: str, docs: Path, logs: Path) -> list[str]:
         parts += ["`python tools/gpu_peaks.py`", gpu_peaks.tables(peaks)]
     if cudnn:
         parts += ["`python tools/gpu_cudnn.py`", table(cudnn, "resnet50", [1, 16, 128])]
+    for path in sorted(path for name in COMPARISONS for path in state.glob(f"{name}.jsonl")):
+        parts += [f"`mmasched compare`, {path.stem}", comparison_table(path)]
     records = sorted([*state.glob("tune*.jsonl"), *state.glob("table-*.jsonl")])
     if not parts and not records:
         raise BadInput(f"{state} has no results: run tools/gpu.sh first")

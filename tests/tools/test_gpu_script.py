@@ -15,8 +15,11 @@ import pytest
 
 import mmasched
 from mmasched.cli.shapes import problem_of
+from mmasched.compare.cuda.session import as_line
 from mmasched.compare.cuda.symmetric import symmetric
+from mmasched.compare.session import Agreement, Comparison, Row
 from mmasched.errors import BadInput
+from mmasched.problem import Conv2d
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +58,7 @@ def test_finished_steps_are_skipped_and_failed_ones_repeated(tmp_path) -> None:
     failed = script("--python", fake_python(tmp_path, 2), *words)
     assert failed.returncode == 1
     assert "verify: failed with status 2" in failed.stdout and not (tmp_path / "verify.done").exists()
-    assert len((tmp_path / "calls").read_text().splitlines()) == 3
+    assert len((tmp_path / "calls").read_text().splitlines()) == 4  # peaks, doctor, verify; doctor, which fails
 
 
 def test_a_comparison_needs_no_log(tmp_path) -> None:
@@ -118,6 +121,23 @@ def test_collect_writes_a_section_once_and_records(tmp_path) -> None:
     assert text.startswith("# Benchmarks\n\nabove\n") and text.count("## cuda/sm_90") == 1
     assert "2.50" in text and "64 KiB" in text
     assert gzip.decompress((logs / "cuda-sm_90" / "tune.jsonl.gz").read_bytes()) == b"{}\n" * 100
+
+
+def test_collect_tells_who_was_faster(tmp_path) -> None:
+    key = "conv2d/n16/h14w14/i256o256/k3x3/s1x1/p1.1.1.1/d1x1/g1/x8s/w8s:-127..127/y8s/channel"
+    problem = Conv2d.from_key(key)
+    rows = [Row(name, "1", seconds, seconds, 1.0, Agreement(10, wrong, 1), "", "", (seconds,))
+            for name, seconds, wrong in (("cudnn", 2e-5, 3), ("mmasched", 1.6e-5, 0))]  # fmt: skip
+    found = Comparison(problem, 1, tuple(rows), (("triton", "triton is missing"),))
+    (tmp_path / "few.jsonl").write_text(json.dumps(as_line(found, 5, "A board")) + "\n")
+    docs = tmp_path / "benchmarks.md"
+    gpu_collect.collect(tmp_path, "cuda/sm_90", docs, tmp_path / "logs")
+    text = docs.read_text()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert cells[0] == ["problem", "mmasched, us", "cudnn, us", "best other / mmasched"]
+    assert cells[2][0].startswith("3x3 256->256 @14 n16") and cells[2][1:] == ["16.0", "20.0*", "1.25x"]
+    assert cells[3][-1] == "1.25x"
+    assert "A board; measured" in text and "triton: triton is missing" in text
 
 
 def test_collect_refuses_too_much_and_nothing(tmp_path, monkeypatch) -> None:
