@@ -9,8 +9,6 @@ from typing import Any
 
 from mmasched.measure.cuda import emulation_job
 from mmasched.measure.cuda.emulation_job import AS_GIVEN, ReportPhase
-from mmasched.problem import Conv2d
-from mmasched.space import Config
 
 prepare = emulation_job.prepare
 SPILLS = "spills"
@@ -22,10 +20,10 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     """Builds and verifies one candidate.
 
     job: problem, config, hardware, compiler (Toolkit, None to build no machine code), seed, macs (multiply-accumulates
-    of instructions beyond which a smaller problem with the same code paths is emulated). The result has status and
-    detail as outcomes have them; code, a digest of the CUDA source; emulated, "as given" or the smaller problem's key;
-    resources, the compiler's report; and seconds of processor time, of child processes too: lower, compile, report,
-    shrink, verify.
+    beyond which a smaller problem with the same code paths is emulated; so is one that would not be quick). The result
+    has status and detail as outcomes have them; code, a digest of the CUDA source; emulated, "as given" or the smaller
+    problem's key; resources, the compiler's report; and seconds of processor time, of child processes too: lower,
+    compile, report, shrink, verify (with the lowering of a smaller problem); wall, the same by the wall clock.
     """
     from mmasched.build import BuildError
     from mmasched.build.cuda import cuda_source
@@ -37,7 +35,8 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
 
     problem, config, hardware = job["problem"], job["config"], job["hardware"]
     clock = _Clock()
-    result: dict[str, Any] = {"status": "correct", "detail": "", "resources": {}, "seconds": clock.seconds}
+    result: dict[str, Any] = {"status": "correct", "detail": "", "resources": {}, "seconds": clock.seconds,
+                              "wall": clock.wall}  # fmt: skip
     report_phase("build")
     try:
         program = generate(problem, config, hardware)
@@ -54,7 +53,7 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     except BuildError as error:
         return {**result, "status": "build_error", "detail": str(error)}
     clock.stop("report")
-    smaller = shrunken(problem, config, hardware, int(job["macs"] / _effort(problem, config, hardware)))
+    smaller = shrunken(problem, config, hardware, job["macs"])
     clock.stop("shrink")
     built = (program, source) if smaller is problem else None
     found = emulation_job.verified(smaller, config, hardware, job["seed"], report_phase, emulate, EmulationError, built)
@@ -63,32 +62,20 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     return {**result, "status": found["status"], "detail": found["detail"]}
 
 
-def _effort(problem: Conv2d, config: Config, hardware: Any) -> float:
-    """Multiply-accumulates of 8-bit m16n8k32 instructions that take as long to emulate as one of the problem.
-
-    Channels are filled up to whole units, every pair of bit planes is an instruction, and sm_75 takes four for one.
-    """
-    from mmasched.templates.cuda.family import plan_of
-
-    plan = plan_of(problem, config, hardware)
-    filled = plan.reduction.padded_channels / plan.reduction.channels * plan.reduction.terms
-    halves = 4 if plan.capability < 80 else 1
-    return filled * plan.a_planes * plan.b_planes * 32 / plan.precision.k * halves
-
-
 class _Clock:
-    """Processor seconds of this process and its children, by name."""
+    """Seconds by name: of processor time of this process and its children, and of the wall clock."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.wall: dict[str, float] = {}
         self._last = self._now()
 
-    def _now(self) -> float:
+    def _now(self) -> tuple[float, float]:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children.ru_utime + children.ru_stime
+        return time.process_time() + children.ru_utime + children.ru_stime, time.perf_counter()
 
     def stop(self, name: str) -> None:
         """What was used since the last stop belongs to `name`."""
         now = self._now()
-        self.seconds[name] = round(now - self._last, 3)
+        self.seconds[name], self.wall[name] = (round(a - b, 3) for a, b in zip(now, self._last, strict=True))
         self._last = now

@@ -7,10 +7,11 @@ those networks (see tools/_verify_cuda_plan.py), at batch 1 and 16 in turn, the 
 int8, int4 and binary (2 x 2 bits) with sm_75, sm_80 and sm_90.
 
 A candidate is exact when the emulator finds no fault and every output equals the reference, on random and on worst-case
-operands. Problems of more than --macs multiply-accumulates (those of the instructions: channels filled up, bit planes
-multiplied pair by pair) are emulated on a smaller one that runs the same code; each record says which. Machine code is
-built for the whole problem, where there is an nvcc; a favourite whose code spills is no candidate, as it is none in
-tuning, and the next one takes its place.
+operands. Problems of more than --macs multiply-accumulates, and those that would keep the emulator busy for long, are
+emulated on a smaller one that runs the same code (mmasched/measure/cuda/shrink.py); each record says which. Machine
+code is built for the whole problem, where there is an nvcc; a favourite whose code spills is no candidate, as it is
+none in tuning, and the next one takes its place. How long that takes, nvcc aside, --sample says of some of the records'
+candidates, which it verifies once more, one at a time, without recording them.
 Everything here is emulated, nothing measured.
 
 Every candidate's record is appended to --records at once: an interrupted run (Ctrl-C, --limit) continues where it was.
@@ -18,6 +19,7 @@ Candidates that failed are tried again with --again.
 
 Example: python tools/verify_cuda.py --limit 3600
          python tools/verify_cuda.py --report
+         python tools/verify_cuda.py --sample 100
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from typing import Any
 
 import _bench
 import _verify_cuda_report
+import _verify_cuda_sample
 from _verify_cuda_job import SPILLS
 from _verify_cuda_plan import Task, choose, described, tasks
 
@@ -41,6 +44,7 @@ from mmasched.build.cuda.toolkit import Toolkit, find_toolkit
 from mmasched.build.toolchain import find
 from mmasched.errors import Missing, MmaschedError
 from mmasched.measure.affinity import pick_cores
+from mmasched.measure.cuda.shrink import LIMIT
 from mmasched.measure.limits import Limits
 from mmasched.measure.worker import Worker
 from mmasched.space import Config
@@ -48,7 +52,6 @@ from mmasched.space import Config
 RECORDS = _bench.OUT / "verify_cuda.jsonl"
 PACKED = _bench.ROOT / "tuning_logs" / "cuda_emulated" / "verified.jsonl.gz"
 SCHEMA = 1
-MACS = 120_000_000
 LIMITS = Limits(build=300.0, reference=300.0, verify=300.0, memory=0)
 
 
@@ -58,11 +61,12 @@ def main() -> int:
     made.add_argument("--part", choices=("a", "b"), help="one part only (default: both)")
     made.add_argument("--quick", action="store_true", help="one candidate each of two shapes of every group")
     made.add_argument("--limit", type=float, metavar="SECONDS", help="stop after so long")
-    made.add_argument("--macs", type=int, default=MACS, help="emulate smaller problems beyond (default: %(default)s)")
+    made.add_argument("--macs", type=int, default=LIMIT, help="emulate smaller problems beyond (default: %(default)s)")
     made.add_argument("--again", action="store_true", help="try candidates again that failed")
     made.add_argument("--seed", type=int, default=0, help="of the operands (default: 0)")
     made.add_argument("--records", type=Path, default=RECORDS, metavar="FILE", help="(default: out/verify_cuda.jsonl)")
     made.add_argument("--report", action="store_true", help="print a Markdown summary of the records and stop")
+    made.add_argument("--sample", type=int, metavar="N", help="time N recorded candidates until verified and stop")
     made.add_argument("--pack", action="store_true", help="compress the records to tuning_logs/cuda_emulated and stop")
     arguments = made.parse_args()
     try:
@@ -72,6 +76,8 @@ def main() -> int:
         if arguments.report:
             print(_verify_cuda_report.summary(records))
             return 0
+        if arguments.sample:
+            return sample(arguments, records)
         return verify(arguments, records)
     except MmaschedError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -150,6 +156,21 @@ def verify(arguments: argparse.Namespace, records: list[dict[str, Any]]) -> int:
             worker.close()
     print(f"{tried} candidates tried, {failed} of all failed; the summary: python tools/verify_cuda.py --report")
     return int(failed > 0)
+
+
+def sample(arguments: argparse.Namespace, records: list[dict[str, Any]]) -> int:
+    """Times candidates from config to verified; returns 1 when any of them is not exact now."""
+    find("g++", "apt-get install g++")
+    candidates = _verify_cuda_sample.drawn(records, arguments.part, arguments.sample, arguments.seed)
+    worker = Worker("_verify_cuda_job", pick_cores(1), LIMITS)
+    try:
+        results = _verify_cuda_sample.timed(
+            lambda job: worker.call("execute", job), candidates, arguments.macs, arguments.seed
+        )
+    finally:
+        worker.close()
+    print(_verify_cuda_sample.summary(results))
+    return int(any(result["status"] != "correct" for result in results))
 
 
 def _stands(record: dict[str, Any], again: bool) -> bool:

@@ -8,8 +8,11 @@ import json
 
 import _verify_cuda_plan as plan
 import _verify_cuda_report as report
+import _verify_cuda_sample as sample
 import pytest
 import verify_cuda
+
+from mmasched.errors import BadInput
 
 
 @pytest.fixture
@@ -140,3 +143,41 @@ def test_packed_records_can_be_read(arguments, one_task, worker, tmp_path, monke
     verify_cuda.pack(records)
     monkeypatch.setattr(verify_cuda, "RECORDS", tmp_path / "absent.jsonl")
     assert verify_cuda.read(tmp_path / "absent.jsonl") == json.loads(json.dumps(records))
+
+
+def test_a_sample_takes_as_many_of_either_part():
+    records = [{"part": part, "status": status, "number": i}
+               for i in range(9) for part in "ab" for status in ("correct", "spills")]  # fmt: skip
+    found = sample.drawn(records, None, 7, 0)
+    assert [one["part"] for one in found] == ["a"] * 4 + ["b"] * 3
+    assert {one["status"] for one in found} == {"correct"}
+    assert sample.drawn(records, None, 7, 0) == found != sample.drawn(records, None, 7, 1)
+    assert len(sample.drawn(records, "b", 100, 0)) == 9
+    with pytest.raises(BadInput, match="no exact candidate"):
+        sample.drawn([], None, 3, 0)
+
+
+def test_a_sample_is_timed_after_one_that_does_not_count(one_task):
+    config = plan.choose(dataclasses.replace(one_task, top=1)).configs[0]
+    record = {"part": "b", **plan.described(one_task, config)}
+    jobs = []
+
+    def execute(job):
+        jobs.append(job)
+        return {"status": "correct", "seconds": {"verify": len(jobs)}}
+
+    results = sample.timed(execute, [record, record], 10**6, 3)
+    assert [result["seconds"]["verify"] for result in results] == [2, 3]
+    assert {job["compiler"] for job in jobs} == {None} and {job["macs"] for job in jobs} == {10**6}
+
+
+def test_the_lowering_of_a_whole_problem_is_told_apart():
+    given = {"part": "b", "status": "correct", "emulated": "as given"}
+    spent = {"lower": 1.5, "shrink": 0.0, "verify": 0.25}
+    smaller = given | {"emulated": "conv2d/n1"}
+    text = sample.summary([one | {"seconds": spent, "wall": {"verify": 9.0}} for one in (given, smaller, smaller)])
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
+    assert [row[:4] for row in rows] == [["b", "3", "3", "2"]] * 4
+    assert rows[0][4:] == ["processor", "what is emulated", "0.25", "1.75", "100%"]
+    assert rows[1][4:] == ["processor", "the whole problem, too", "1.75", "1.75", "100%"]
+    assert rows[2][4:6] == ["wall", "what is emulated"] and rows[2][6:] == ["9.00", "9.00", "0%"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ class CudaEmulationRunner(Runner):
             raise BadInput(f"threads is {threads!r} for {hardware.target}: a GPU's kernels are started by one thread")
         find("g++", "apt-get install g++")
         self.target = str(hardware.target)
-        self._base = {"hardware": hardware, "seed": seed, "limit": macs}
+        self._base = {"hardware": hardware, "seed": seed, "limit": macs, "seconds": math.inf}
         self._worker = Worker(job_module, pick_cores(1), limits or LIMITS)
 
     def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: OnOutcome | None = None) -> list[Outcome]:

@@ -26,15 +26,16 @@ def prepare() -> None:
 def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     """Generates one candidate's source and emulates it on every pass.
 
-    job: problem, config, hardware, seed, limit (multiply-accumulates beyond which a smaller problem is emulated). What
-    was emulated is in the result's resources: emulated is "as given" or the key of the smaller problem.
+    job: problem, config, hardware, seed, limit and seconds (multiply-accumulates and modelled seconds of emulation
+    beyond which a smaller problem is emulated). What was emulated is in the result's resources: emulated is "as given"
+    or the key of the smaller problem.
     """
     from mmasched.cudaemu import EmulationError, emulate
     from mmasched.measure.cuda.shrink import shrunken
 
     report_phase("build")
     problem, config, hardware = job["problem"], job["config"], job["hardware"]
-    smaller = shrunken(problem, config, hardware, job["limit"])
+    smaller = shrunken(problem, config, hardware, job["limit"], job["seconds"])
     result = verified(smaller, config, hardware, job["seed"], report_phase, emulate, EmulationError)
     what = AS_GIVEN if smaller is problem else smaller.key
     return {**result, "resources": {**result["resources"], "emulated": what}}

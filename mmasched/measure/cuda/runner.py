@@ -15,7 +15,7 @@ from mmasched.hardware import Hardware
 from mmasched.hardware.gpu import require_gpu
 from mmasched.measure.affinity import available_cores
 from mmasched.measure.cuda.pool import WorkerPool
-from mmasched.measure.cuda.shrink import LIMIT
+from mmasched.measure.cuda.shrink import LIMIT, QUICK
 from mmasched.measure.limits import Limits
 from mmasched.measure.outcome import Outcome
 from mmasched.measure.runner import OnOutcome, Runner
@@ -163,7 +163,8 @@ class CudaRunner(Runner):
         known = self._emulated.get((problem, config))
         if known is not None:
             return _done(known)
-        job = {"problem": problem, "config": config, "hardware": self.hardware, "seed": self._seed, "limit": LIMIT}
+        job = {"problem": problem, "config": config, "hardware": self.hardware, "seed": self._seed, "limit": LIMIT,
+               "seconds": QUICK}  # fmt: skip
         return self.pool.submit("emulate", job)
 
     def _finish_emulation(self, problem: Conv2d, config: Config, job: Future[dict[str, Any]]) -> dict[str, Any]:

@@ -4,81 +4,65 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmasched.errors import MmaschedError
+from mmasched.measure.cuda.effort import emulation_seconds
+from mmasched.measure.cuda.paths import border_paths, output_paths, paths, pixel_paths, reduction_paths
 from mmasched.problem import Conv2d
 from mmasched.space import Config
+from mmasched.templates.cuda.family import plan_of
+from mmasched.templates.cuda.plan import Plan
 
 LIMIT = 300_000_000
-OUTPUT_EDGES = (3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 17, 20, 25, 28, 35, 56, 71)
+QUICK = 0.5  # modelled seconds of emulation up to which a problem is emulated as it is
+SMALLER = 0.4  # the part of them that a smaller one may take: its code is generated anew
+OUTPUT_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20, 24, 25, 28, 32, 35, 40, 48, 56, 64, 71)
+WIDER = (0, 1, 3)  # columns more than rows
+BATCHES = (1, 2, 3, 4, 8, 16)
+TILES = (0, 1, 2)  # whole tiles of output channels
+GROUPS = (2, 3, 4, 8, 16, 32, 64)
+SLICES = (*range(13), 14, 16, 20, 24, 32, 40, 48, 64, 96)  # of input channels
 
 
-def shrunken(problem: Conv2d, config: Config, hardware: Any, limit: int = LIMIT) -> Conv2d:
-    """The problem itself up to `limit` multiply-accumulates, else the largest smaller one that runs the same code.
+def shrunken(problem: Conv2d, config: Config, hardware: Any, limit: int = LIMIT, seconds: float = QUICK) -> Conv2d:
+    """The problem itself where emulating it is quick, else the largest smaller one that is quick and runs its code.
 
-    Kernel, stride, dilation, padding, groups and operand types stay; batch, image and channels shrink. The config must
-    be valid for it, and its `paths` those of the problem. Where there is none within the limit, it is the smallest one
-    beyond it, or the problem itself.
+    A problem is quick up to `limit` multiply-accumulates and `seconds` modelled seconds of emulation (math.inf: however
+    long it takes), a smaller one within 0.4 of them. Kernel, stride, dilation, padding and operand types stay; batch,
+    image, channels and groups shrink. The config must be valid for the smaller problem, and its `paths` those of the
+    problem: full and partial tiles along pixels and channels, tiles that span images, every set of taps that padding
+    cuts off, more slices than stages, tails of units, slices and parts of a split reduction, bands, copies of the halo,
+    the alignment of loads and stores. Where no such problem is quick, it is the one that takes the fewest seconds, or
+    the problem itself.
     """
-    if problem.macs <= limit:
+    plan = plan_of(problem, config, hardware)
+    given = emulation_seconds(plan)
+    if problem.macs <= limit and given <= seconds:
         return problem
     wanted = paths(problem, config, hardware)
-
-    def same(**sizes: int) -> Conv2d | None:
-        """The problem with these sizes where that leaves its paths as they are."""
-        one = _resized(problem, **sizes)
-        return one if one is not None and paths(one, config, hardware) == wanted else None
-
-    # What one axis decides does not depend on the others, so that each shrinks on its own.
-    images = [sizes for sizes in _images(problem) if same(**sizes)]
-    outputs = [count for count in _outputs(problem, config) if same(out_channels=count)]
-    inputs = [count for count in _inputs(problem, config, hardware) if same(in_channels=count)]
-    smaller = sorted(_sizes(problem, images, outputs, inputs), key=lambda pair: pair[0])
-    fitting = [sizes for macs, sizes in smaller if macs <= limit]
-    beyond = [sizes for macs, sizes in smaller if limit < macs < problem.macs]
-    for sizes in (*reversed(fitting), *beyond):
-        one = same(**sizes)
-        if one is not None and _valid(one, config, hardware):
+    smaller = sorted((sizes for sizes in _sizes(plan, config, hardware) if sizes.seconds < given), key=_seconds)
+    quick = [sizes for sizes in smaller if sizes.seconds <= SMALLER * seconds and sizes.macs <= limit]
+    beyond = [sizes for sizes in smaller if sizes.seconds > SMALLER * seconds or sizes.macs > limit]
+    for sizes in (*reversed(quick), *beyond):
+        one = _resized(problem, **sizes.fields)
+        if one is not None and paths(one, config, hardware) == wanted and _valid(one, config, hardware):
             return one
     return problem
 
 
-def paths(problem: Conv2d, config: Config, hardware: Any) -> tuple:
-    """What decides which code runs: tails of pixels and channels, alignment, how the reduction is cut, borders.
+@dataclass(frozen=True)
+class _Sizes:
+    """Fields of a smaller problem, its multiply-accumulates and modelled seconds."""
 
-    Counts are capped where more of the same adds nothing: two tiles along the channels, more slices than stages, one
-    band of tiles and the beginning of a second.
-    """
-    from mmasched.templates.cuda.family import plan_of
+    fields: dict[str, int]
+    macs: int
+    seconds: float
 
-    plan = plan_of(problem, config, hardware)
-    reduction, stages = plan.reduction, config["stages"]
-    if plan.halo:
-        rows, columns = plan.tile_shape
-        pixels = problem.out_height % rows == 0, problem.out_width % columns == 0
-    else:
-        pixels = (plan.pixels % plan.block_m == 0,)
-    bands = config["raster"] == "bands"
-    return (
-        pixels,
-        min(plan.m_tiles, 9 if bands else 2),
-        bands and plan.m_tiles % 8 == 0,
-        min(plan.n_tiles, 2),
-        plan.group_outputs % plan.block_n,
-        plan.direct,
-        reduction.channels % reduction.unit_values,
-        reduction.regular,
-        min(reduction.units, 2),
-        min(reduction.slices, stages + 2),
-        reduction.slices % stages,
-        min(plan.split_slices, stages + 1),
-        reduction.slices % plan.splits == 0,
-        plan.scale_blocks > 1,
-        plan.pattern_shape,
-        min(problem.batch, 2),
-    )
+
+def _seconds(sizes: _Sizes) -> float:
+    return sizes.seconds
 
 
 def _valid(problem: Conv2d, config: Config, hardware: Any) -> bool:
@@ -90,55 +74,74 @@ def _valid(problem: Conv2d, config: Config, hardware: Any) -> bool:
         return False
 
 
-def _sizes(
-    problem: Conv2d, images: list[dict[str, int]], outputs: list[int], inputs: list[int]
-) -> Iterator[tuple[int, dict[str, int]]]:
-    """(multiply-accumulates, sizes) of every combination."""
-    for image, out_channels, in_channels in itertools.product(images, outputs, inputs):
-        sizes = {**image, "in_channels": in_channels, "out_channels": out_channels}
-        pixels = 1
-        for axis, name in enumerate(("height", "width")):
-            pads = problem.padding[axis] + problem.padding[axis + 2]
-            pixels *= (sizes[name] + pads - problem.kernel_extent[axis]) // problem.stride[axis] + 1
-        taps = problem.kernel[0] * problem.kernel[1]
-        yield sizes["batch"] * pixels * out_channels * in_channels // problem.groups * taps, sizes
+def _sizes(plan: Plan, config: Config, hardware: Any) -> Iterator[_Sizes]:
+    """Combinations of what each axis may shrink to: what one decides hardly depends on the others."""
+    p = plan.problem
+
+    def plans(options: Iterator[dict[str, int]]) -> Iterator[tuple[dict[str, int], Plan]]:
+        for fields in options:
+            one = _resized(p, **fields)
+            if one is not None:
+                yield fields, plan_of(one, config, hardware)
+
+    images = [pair for pair in plans(_images(plan)) if border_paths(pair[1]) == border_paths(plan)]
+    outputs = [pair for pair in plans(_outputs(plan)) if output_paths(pair[1]) == output_paths(plan)]
+    inputs = [pair for pair in plans(_inputs(plan)) if reduction_paths(pair[1]) == reduction_paths(plan)]
+    for (image, m), (output, n), (source, k) in itertools.product(images, outputs, inputs):
+        for groups in _groups(plan):
+            shrunk = groups / p.groups
+            fields = {**image, "in_channels": source["in_channels"] * groups // p.groups,
+                      "out_channels": output["out_channels"] * groups // p.groups, "groups": groups}  # fmt: skip
+            macs = p.macs * m.pixels * n.group_outputs * k.problem.in_channels / (
+                plan.pixels * plan.group_outputs * p.in_channels)  # fmt: skip
+            seconds = emulation_seconds(plan, m.m_tiles, n.n_tiles, k.reduction.slices)
+            yield _Sizes(fields, round(macs * shrunk), seconds * shrunk)
 
 
-def _images(problem: Conv2d) -> list[dict[str, int]]:
-    """Batches and images: those of the problem, few images, and images of smaller outputs, square and wider."""
-    shapes = {(problem.height, problem.width)}
+def _images(plan: Plan) -> Iterator[dict[str, int]]:
+    """Batches and images with the same tails of tiles: those of the problem, and smaller outputs, square and wider."""
+    p = plan.problem
+    edges = {(p.out_height, p.out_width)}
     for rows in OUTPUT_EDGES:
-        for columns in (rows, rows + 1, rows + 3):
-            height, width = (_reach(problem, axis, edge) for axis, edge in enumerate((rows, columns)))
-            if 0 < height <= problem.height and 0 < width <= problem.width:
-                shapes.add((height, width))
-    batches = sorted({min(problem.batch, few) for few in (1, 2, 3, 4, 8)})
-    return [{"batch": n, "height": h, "width": w} for n, (h, w) in itertools.product(batches, sorted(shapes))]
+        edges |= {(min(rows, p.out_height), min(rows + more, p.out_width)) for more in WIDER}
+    for batch, (rows, columns) in itertools.product({min(p.batch, few) for few in (*BATCHES, p.batch)}, sorted(edges)):
+        if pixel_paths(plan, batch, rows, columns) == pixel_paths(plan):
+            height, width = (_reach(p, axis, edge) for axis, edge in enumerate((rows, columns)))
+            if 0 < height <= p.height and 0 < width <= p.width:
+                yield {"batch": batch, "height": height, "width": width}
 
 
 def _reach(problem: Conv2d, axis: int, edge: int) -> int:
-    """The size of the input for so many outputs along an axis."""
+    """The size of the input for so many outputs along an axis, with as many rows that no output reads."""
+    size = (problem.height, problem.width)[axis]
     pads = problem.padding[axis] + problem.padding[axis + 2]
-    return (edge - 1) * problem.stride[axis] + problem.kernel_extent[axis] - pads
+    rest = (size + pads - problem.kernel_extent[axis]) % problem.stride[axis]
+    return (edge - 1) * problem.stride[axis] + problem.kernel_extent[axis] - pads + rest
 
 
-def _outputs(problem: Conv2d, config: Config) -> list[int]:
+def _outputs(plan: Plan) -> Iterator[dict[str, int]]:
     """Output channels with the same remainder of a tile: all, or one or two tiles of them."""
-    tile = config["warps_n"] * config["warp_n"]
-    group = problem.out_channels // problem.groups
-    fewer = {count * tile + group % tile for count in (0, 1, 2)}
-    return sorted(problem.groups * count for count in fewer | {group} if 0 < count <= group)
+    group = plan.group_outputs
+    fewer = {count * plan.block_n + group % plan.block_n for count in TILES}
+    for count in sorted(fewer | {group}):
+        if 0 < count <= group:
+            yield {"out_channels": plan.problem.groups * count}
 
 
-def _inputs(problem: Conv2d, config: Config, hardware: Any) -> list[int]:
+def _inputs(plan: Plan) -> Iterator[dict[str, int]]:
     """Input channels with the same remainder of a slice: all, or some slices of them."""
-    from mmasched.templates.cuda.family import plan_of
+    p = plan.problem
+    group = p.in_channels // p.groups
+    steps = {32, plan.reduction.slice_values, p.scale_block[1] if p.scale_block else 32}
+    fewer = {count * step + group % step for step in steps for count in SLICES}
+    for count in sorted(fewer | {group}):
+        if 0 < count <= group:
+            yield {"in_channels": p.groups * count}
 
-    reduction = plan_of(problem, config, hardware).reduction
-    group = problem.in_channels // problem.groups
-    steps = {32, reduction.slice_values, problem.scale_block[1] if problem.scale_block else 32}
-    fewer = {count * step + group % step for step in steps for count in range(13)}
-    return sorted(problem.groups * count for count in fewer | {group} if 0 < count <= group)
+
+def _groups(plan: Plan) -> list[int]:
+    groups = plan.problem.groups
+    return sorted({count for count in GROUPS if count < groups} | {groups})
 
 
 def _resized(problem: Conv2d, **sizes: int) -> Conv2d | None:
