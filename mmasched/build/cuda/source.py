@@ -48,7 +48,7 @@ def cuda_source(program: CudaProgram, hardware: Any) -> CudaSource:
     lowering fails.
     """
     try:
-        host, devices = _lower(program.module, cuda_target(hardware))
+        host, devices = _lower(program.module, cuda_target(hardware), program.flat)
         with source_only():
             text = "\n".join(codegen_build(code, target).inspect_source() for target, code in devices.items())
     except Exception as error:
@@ -80,12 +80,13 @@ def kernel_parameters(text: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _lower(module: tvm.IRModule, target: tvm.target.Target) -> tuple[tvm.IRModule, dict[Any, tvm.IRModule]]:
+def _lower(module: tvm.IRModule, target: tvm.target.Target, flat: bool) -> tuple[tvm.IRModule, dict[Any, tvm.IRModule]]:
     """(host part, part for each device), ready for the code generators.
 
     The passes of TVM's "tirx" pipeline that explicit integer kernels need, simplified once instead of three times and
     without those for 16-bit floats: nvcc makes the same machine code of it, and lowering takes half as long. Indices
-    have 32 bits from the start, so that NarrowDataType would change nothing.
+    have 32 bits from the start, so that NarrowDataType would change nothing. FlattenBuffer analyses every named value,
+    which takes a sixth of the time: a module whose buffers and indices are `flat` already goes without.
     """
     passes = tvm.tirx.transform
     lowered = tvm.ir.transform.Sequential(
@@ -94,7 +95,7 @@ def _lower(module: tvm.IRModule, target: tvm.target.Target) -> tuple[tvm.IRModul
             passes.LowerTIRx(),
             tvm.s_tir.transform.UnifyThreadBinding(),
             passes.LowerTIRxOpaque(),
-            passes.FlattenBuffer(),
+            *([] if flat else [passes.FlattenBuffer()]),
             passes.VectorizeLoop(True),
             passes.UnrollLoop(),
             passes.StmtSimplify(),

@@ -65,4 +65,6 @@ def generate_program(plan: Plan) -> CudaProgram:
         lambda w, bias: pack_constants(plan, w, bias),
         plan.output_layout.pack,
         lambda words: plan.output_layout.unpack(words, p.output_dtype, p.output_bits),
+        # Of all indices, FlattenBuffer rewrites those alone that hold the number of a group.
+        flat=p.groups == 1,
     )

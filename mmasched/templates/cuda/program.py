@@ -33,6 +33,7 @@ class CudaProgram:
     it uses, as pointers x_ptr, w_ptr, c_ptr, r_ptr, y_ptr, ws_ptr. `sizes` has the 32-bit words of every buffer, at
     least 1; `dtypes` their element types, "uint32" unless named otherwise. The workspace is zeroed once by the caller;
     kernels leave it zeroed again. `identity` is equal for programs with equal code: they differ only in what they pack.
+    `flat`: TVM's FlattenBuffer would leave the code as it is, and lowering goes without.
 
     pack_input: NHWC activations to flat uint32 words. pack_weights: OHWI weights to the same. pack_constants: (weights,
     bias or None) to the same. pack_residual: NHWC residual to the same. unpack_output: flat uint32 words to NHWC in the
@@ -49,6 +50,7 @@ class CudaProgram:
     pack_residual: Callable[[np.ndarray], np.ndarray]
     unpack_output: Callable[[np.ndarray], np.ndarray]
     dtypes: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(ARGUMENTS, "uint32"))
+    flat: bool = False
 
     @cached_property
     def module(self) -> tvm.IRModule:

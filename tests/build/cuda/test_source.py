@@ -12,7 +12,9 @@ from tvm.tirx import IntImm
 from mmasched.build import BuildError
 from mmasched.build.cuda import cuda_source
 from mmasched.build.cuda.source import architecture, kernel_parameters
+from mmasched.templates import generate
 from mmasched.templates.cuda.program import Launch
+from tests.templates.cuda.random_tuples import random_tuple
 
 
 def test_the_text_holds_the_kernel_with_its_instructions(tiny, sm_80):
@@ -67,6 +69,15 @@ def test_a_launch_in_a_loop_is_refused(tiny, sm_80):
 def test_a_kernel_that_takes_anything_else_is_refused():
     with pytest.raises(BuildError, match="'int n'"):
         kernel_parameters('extern "C" __global__ void main_kernel(uint* __restrict__ x_ptr, int n) {')
+
+
+@pytest.mark.parametrize("number", range(0, 24, 2))
+def test_flattening_leaves_a_flat_program_as_it_is(number):
+    problem, config, chip = random_tuple(number)
+    program = generate(problem, config, chip)
+    assert program.flat == (problem.groups == 1)
+    if program.flat:
+        assert cuda_source(program, chip) == cuda_source(dataclasses.replace(program, flat=False), chip)
 
 
 def test_what_lowering_refuses_is_a_build_error(tiny, sm_80):
