@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -105,6 +105,11 @@ class Contest:
     def _end(self, name: str) -> None:
         if contestant := self._alive.pop(name, None):
             contestant.close()
+
+    def end(self, names: Iterable[str]) -> None:
+        """Ends the processes of contestants that will not race again."""
+        for name in names:
+            self._end(name)
 
     def __enter__(self) -> Contest:
         return self

@@ -63,11 +63,26 @@ def main() -> int:
 
 
 def tune_own(problem: Conv2d, target: str, trials: int, threads: int, seed: int, folder: str) -> dict[str, Any]:
-    """mmasched.tune with its defaults and an empty log."""
-    from mmasched.tune import tune
+    """mmasched.tune with its defaults and an empty log.
+
+    improvements: whenever a candidate led the search, its config and the seconds and trials until then.
+    """
+    from mmasched.tune import Progress, tune
+
+    improvements: list[dict[str, Any]] = []
+
+    class Led(Progress):
+        tried = 0
+
+        def trial(self, outcome: Any, best: Any) -> None:
+            self.tried += 1
+            if best is not None and outcome.config == best.config:
+                config = {"template": best.config.template, "config": best.config.as_dict()}
+                seconds = time.perf_counter() - start
+                improvements.append({"seconds": seconds, "trials": self.tried, "recorded_seconds": best.cost, **config})
 
     start = time.perf_counter()
-    result = tune(problem, target, trials, log=Path(folder) / "own.jsonl", seed=seed, threads=threads)
+    result = tune(problem, target, trials, log=Path(folder) / "own.jsonl", seed=seed, threads=threads, progress=Led())
     seconds = time.perf_counter() - start
     if result.best is None:
         raise MmaschedError("no candidate was correct")
@@ -75,6 +90,7 @@ def tune_own(problem: Conv2d, target: str, trials: int, threads: int, seed: int,
     return {
         "tuning_seconds": seconds, "recorded_seconds": result.best.cost, "trials": result.trials,
         "ended": result.ended, "template": config.template, "config": config.as_dict(),
+        "improvements": improvements,
     }  # fmt: skip
 
 

@@ -200,3 +200,35 @@ def test_tiles_are_refused_where_filters_work(tools) -> None:
     assert subprocess.run(command).returncode == 0
     echoed = subprocess.run([sys.executable, str(WITHOUT_AMX), "/bin/echo", "a b"], capture_output=True, text=True)
     assert echoed.stdout == "a b\n"
+
+
+def test_the_time_to_the_quality_of_meta_schedule_is_that_of_the_first_lead_that_is_as_fast(tools) -> None:
+    from types import SimpleNamespace
+
+    import bench_meta_schedule as tool
+
+    class Race:
+        """Leads take 3, 2 and 1 ms; the second one ended with an error."""
+
+        def race(self, entries):
+            times = {name: [1e-3 * (3 - number)] * 3 for number, name in enumerate(n for n in entries if "lead" in n)}
+            times.pop(next((n for n in times if n.endswith("lead 1")), None), None)
+            times[tool.PEER] = [self.theirs] * 3
+            return {name: SimpleNamespace(times=t) for name, t in times.items()}, {}
+
+        def end(self, names):
+            self.ended = list(names)
+
+    leads = [{"seconds": 5.0 * n, "trials": 8 * n, "recorded_seconds": 1.0, "template": "t", "config": {"k": n}}
+             for n in range(3)]  # fmt: skip
+    race = Race()
+    for theirs, expected in ((3.5e-3, 0), (2.5e-3, 2), (1e-3, 2), (0.5e-3, None)):
+        race.theirs = theirs
+        found = tool.time_to_quality((None, None), "x86/amx", {"improvements": leads}, race)
+        assert (found and found["trials"]) == (None if expected is None else 8 * expected)
+        assert len(race.ended) == 3
+    pair = {"speed": 1.1, "tuning": 6.0}
+    pairs = [{**pair, "to_quality": None}, {**pair, "to_quality": found, "tuning_to_quality": 9.0}]
+    rows = [{"against_meta_schedule": {"x86/amx": each}} for each in pairs]
+    quality = tool.figures(rows, ["x86/amx"])["x86/amx"]["tuning_to_quality"]
+    assert quality["geometric_mean"] == pytest.approx(9.0) and (quality["arrived"], quality["of"]) == (1, 2)
