@@ -111,7 +111,7 @@ tune() {
   run "$python" tools/gpu_tune.py --target "$chip" --bits "$1" --batch "$2" --trials "$3" --log "$log" \
     --seconds "$(less "$4")" "${@:5}"
 }
-step_exact() { tune 8 16 24 150 && tune 4 16 24 150; }
+step_exact() { tune 8 16 24 150 --defaults && tune 4 16 24 150 --defaults; }
 step_few() {
   local status=0
   tune 8 16 400 300 --layers "$layers" || status=$?

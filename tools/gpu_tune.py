@@ -1,7 +1,7 @@
 """Tune a built-in network's convolutions on the GPU at hand in the form that libraries are compared in.
 
     python tools/gpu_tune.py --target cuda/sm_90 --batch 16 --log out/gpu/tune.jsonl --trials 1200 --seconds 400
-    python tools/gpu_tune.py --target cuda/sm_90 --batch 16 --log out/gpu/tune.jsonl --trials 24    # only the defaults
+    python tools/gpu_tune.py --target cuda/sm_90 --batch 16 --log out/gpu/tune.jsonl --defaults
     python tools/gpu_tune.py --target cuda/sm_90 --batch 16 --log out/gpu/tune.jsonl --bits 4
 
 Operands are signed and without zero points, a residual is added before the only rounding: see compare.cuda.symmetric.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import sys
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ import mmasched
 from mmasched.compare.cuda.symmetric import symmetric
 from mmasched.errors import BadInput, MmaschedError
 from mmasched.hardware import hardware
-from mmasched.log import Log, matching
+from mmasched.log import Log, Record, matching
 from mmasched.measure import create_runner
 from mmasched.problem import Conv2d, Requantize
 from mmasched.report.format import number_of
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16, metavar="N")
     parser.add_argument("--layers", metavar="I,I", help="only these problems of the network, from 0")
     parser.add_argument("--trials", type=int, default=1200, metavar="N", help="over all problems")
+    parser.add_argument("--defaults", action="store_true", help="only the default schedule of every problem")
     parser.add_argument("--seconds", type=float, metavar="S", help="begin no trial after S seconds, then confirm")
     parser.add_argument("--log", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
@@ -83,39 +85,53 @@ def tuned(network: Any, arguments: argparse.Namespace) -> tuple[Counter[str], bo
     """Tune and confirm; how often each outcome stands in the log's records of these problems, and whether all trials
     were made."""
     chip = hardware(arguments.target)
-    known = matching(Log(arguments.log).records(), None, str(chip.target), chip.chip, 1)
+    end = math.inf if arguments.seconds is None else time.monotonic() + arguments.seconds
+    parts, trials, complete = [network], arguments.trials, True
+    if arguments.defaults:  # One by one, since trials of one problem would count for all.
+        parts, trials = [dataclasses.replace(network, layers=(layer,)) for layer in network.layers], 1
     runner = create_runner(None, chip)
     try:
-        with progress_for(network, known) as shown:
-            progress = Limited(shown, arguments.seconds)
-            options = {"log": arguments.log, "runner": runner}
-            result = tune_network(network, arguments.target, arguments.trials, progress=progress, **options)
-        if result.ended == "interrupted":
-            if not progress.over:
-                raise KeyboardInterrupt
-            made = number_of(result.trials, "trial")
-            print(f"the time is over after {made}; the finalists are measured again", flush=True)
-            tune_network(network, arguments.target, result.trials, **options)
+        for part in parts:
+            complete = complete and within(part, arguments, trials, chip, runner, end)
     finally:
         runner.close()
     keys = {problem.key for problem in network.problems}
-    records = matching(Log(arguments.log).records(), None, str(chip.target), chip.chip, 1)
-    return Counter(record.outcome for record in records if record.problem in keys), not progress.over
+    return Counter(record.outcome for record in known(arguments.log, chip) if record.problem in keys), complete
+
+
+def within(network: Any, arguments: argparse.Namespace, trials: int, chip: Any, runner: Any, end: float) -> bool:
+    """Tune until the trials are spent or the time is over, then confirm; whether they were spent."""
+    options = {"log": arguments.log, "runner": runner}
+    with progress_for(network, known(arguments.log, chip)) as shown:
+        progress = Limited(shown, end)
+        result = tune_network(network, arguments.target, trials, progress=progress, **options)
+    if result.ended != "interrupted":
+        return True
+    if not progress.over:
+        raise KeyboardInterrupt
+    made = number_of(result.trials, "trial")
+    print(f"the time is over after {made}; the finalists are measured again", flush=True)
+    tune_network(network, arguments.target, result.trials, **options)
+    return False
+
+
+def known(log: Path, chip: Any) -> list[Record]:
+    """What the log has of this GPU."""
+    return matching(Log(log).records(), None, str(chip.target), chip.chip, 1)
 
 
 class Limited(Progress):
     """Shows progress, and ends the search as Ctrl-C does when the time is over; `over` says that it did."""
 
-    def __init__(self, shown: ShownProgress, seconds: float | None) -> None:
-        self.over = False
-        self._end = None if seconds is None else time.monotonic() + seconds
+    def __init__(self, shown: ShownProgress, end: float) -> None:
+        self.over, self._end = False, end
         self.network, self.start, self.end = shown.network, shown.start, shown.end
         self.confirm, self._shown = shown.confirm, shown
 
     def trial(self, outcome: Any, best: Any) -> None:
         """Shows it, and looks at the clock."""
         self._shown.trial(outcome, best)
-        if self._end is not None and time.monotonic() > self._end:
+        if time.monotonic() > self._end:
             self.over = True
             raise KeyboardInterrupt
 

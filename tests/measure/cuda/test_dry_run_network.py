@@ -58,19 +58,23 @@ def test_the_tool_ends_in_time_and_confirms(as_if_there_were_a_gpu, monkeypatch,
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "tools"))
     tool = importlib.import_module("gpu_tune")
     log = tmp_path / "log.jsonl"
-    words = ["--network", "tiny", "--target", "cuda/sm_80", "--batch", "1", "--layers", "1", "--log", str(log)]
+    words = ["--network", "tiny", "--target", "cuda/sm_80", "--batch", "1", "--log", str(log)]
 
     def run_tool(*more: str) -> int:
         monkeypatch.setattr(sys, "argv", ["gpu_tune.py", *words, *more])
         return tool.main()
 
-    assert run_tool("--trials", "9", "--seconds", "0") == 3
+    assert run_tool("--layers", "1", "--trials", "9", "--seconds", "0") == 3
     out = capsys.readouterr().out
     assert "the time is over after 1 trial;" in out and "1 problem: 2 correct" in out
     first, second = Log(log).records()
     assert first.config == second.config and second.confirmed and "/x8s/" in second.problem
     # The next run goes on; what is known is not measured again.
-    assert run_tool("--trials", "2") == 0
+    assert run_tool("--layers", "1", "--trials", "2") == 0
     records = Log(log).records()
     assert [record.config for record in records].count(first.config) >= 2
     assert len({record.config_key for record in records}) == 2
+    # Every problem gets its default schedule, however many trials another one had.
+    assert run_tool("--layers", "1,2", "--defaults") == 0
+    tried = [record.problem for record in Log(log).records() if not record.confirmed]
+    assert [tried.count(problem) for problem in dict.fromkeys(tried)] == [2, 1]
