@@ -71,7 +71,7 @@ def compare(
         from mmasched.cli.compare_cuda import compare_cuda
 
         names, records = peers.split(",") if peers else None, records_for(options.log_to_read(log))
-        return compare_cuda(network_of(work, batch), chip, names, records, python, rounds, json, plot)
+        return compare_cuda(_of_bytes(network_of(work, batch)), chip, names, records, python, rounds, json, plot)
     if chip.target.family == "arm" and not runs_here(chip.target):
         from mmasched.cli.compare_arm import compare_arm
         from mmasched.cli.costs import widths_of
@@ -79,14 +79,16 @@ def compare(
         if threads not in (None, 1):
             raise BadInput(f"one core is modelled, not {threads}: leave --threads out")
         records = records_for(options.log_to_read(log))
-        return compare_arm(network_of(work, batch), chip, peers, records, python, widths_of(bits or "8"), json, plot)
+        return compare_arm(
+            _of_bytes(network_of(work, batch)), chip, peers, records, python, widths_of(bits or "8"), json, plot
+        )
     if json or plot or bits:
         raise BadInput("--json, --plot and --bits are for CUDA and Arm targets: leave them out")
     if not runs_here(chip.target):
         raise BadInput(f"{chip.target} does not run on this machine, so that nothing can be timed: leave --target out")
     count = check_threads(threads)
     chosen = room.peers(peers.split(",") if peers else None)
-    network = network_of(work, batch)
+    network = _of_bytes(network_of(work, batch))
     schedules = Schedules(records_for(options.log_to_read(log)), chip, count)
     missing = room.missing_peers(chosen, python)
     for reason in missing.values():
@@ -138,3 +140,12 @@ def _show(results: list[tuple[Any, int]], names: list[str], where: str, threads:
         out.print(line)
     for name, agreement in wrong.items() if len(results) > 1 else ():
         out.print(f"{name}: not exact: {agreement}")
+
+
+def _of_bytes(network: Any) -> Any:
+    """The network, if all its activations are bytes, as other libraries take them; raises BadInput otherwise."""
+    from mmasched.problem.activations import BYTES
+
+    if any(problem.activations != BYTES for problem in network.problems):
+        raise BadInput("other libraries take a byte for each activation: leave the problem's segment packed out")
+    return network

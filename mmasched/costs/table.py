@@ -17,6 +17,7 @@ from mmasched.measure.affinity import check_threads
 from mmasched.network import Network
 from mmasched.problem import Conv2d
 from mmasched.problem.activations import BYTES, FORMS, in_form, packable
+from mmasched.templates import check_form
 from mmasched.tune.network import as_network
 
 SECONDS, CYCLES = "seconds", "cycles"
@@ -90,6 +91,8 @@ def costs(
     layers: Network = as_network(network)
     if activations not in (None, *FORMS):
         raise BadInput(f"activations is {activations!r}: {nearest(str(activations), FORMS)}")
+    for problem in layers.problems:
+        check_form(activations or problem.activations, chip)
     found = _Costs(chip, count, matching(records_for(log), None, str(chip.target), chip.chip, count))
     made = []
     for number, ((problem, times), names) in enumerate(zip(layers.layers, layers.names, strict=True)):

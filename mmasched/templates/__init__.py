@@ -15,7 +15,8 @@ from mmasched.space import Config, Space, UnionSpace
 from mmasched.templates.program import Program
 
 __all__ = [
-    "Program", "default_config", "draft_cycles", "features", "generate", "notes", "space_for", "starting_configs",
+    "Program", "check_form", "default_config", "draft_cycles", "features", "generate", "notes", "space_for",
+    "starting_configs",
 ]  # fmt: skip
 
 DEFAULT_SAMPLES = 512
@@ -44,15 +45,20 @@ def _family(hardware: Any) -> Any:
 def _space(key: str, hardware: Any, threads: int) -> Space:
     # Constraints ask only for what the key holds, so that every problem of a key has the same space.
     problem, family = Conv2d.from_key(key), _family(hardware)
-    if problem.activations != BYTES and hardware.target.family != "arm":
-        raise Unsupported(
-            f"activations={problem.activations} is not for {hardware.target}, only arm/* targets have kernels for it: "
-            f"use activations={BYTES}"
-        )
+    check_form(problem.activations, hardware)
     found = family.spaces(problem, hardware, threads)
     if not found:
         raise Unsupported(f"no template has a schedule for {key} on {hardware.target}")
     return found[0] if len(found) == 1 else UnionSpace(found)
+
+
+def check_form(activations: str, hardware: Any) -> None:
+    """Raises Unsupported where a target has no kernels for activations of a form ("bytes", "packed")."""
+    if activations != BYTES and hardware.target.family != "arm":
+        raise Unsupported(
+            f"activations={activations} is not for {hardware.target}, only arm/* targets have kernels for it: "
+            f"use activations={BYTES}"
+        )
 
 
 def space_for(problem: Conv2d, hardware: Any, threads: int = 1) -> Space:

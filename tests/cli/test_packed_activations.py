@@ -44,10 +44,16 @@ def test_widths_that_do_not_divide_a_byte(complains, command, bits):
 
 
 @pytest.mark.parametrize(
-    "command, target", [("tune", "native"), ("verify", "x86/avx2"), ("space", "x86/amx"), ("space", "cuda/sm_80")]
+    "command, target",
+    [("tune", "native"), ("costs", "x86/avx2"), ("verify", "x86/avx2"), ("space", "x86/amx"), ("space", "cuda/sm_80")],
 )
 def test_other_targets(complains, command, target):
     complains("packed", "arm/*", "activations=bytes")(command, KEY, "--target", target, *PACKED)
+
+
+@pytest.mark.parametrize("target", ["native", "arm/cortex-a53"])
+def test_comparisons_are_of_bytes(complains, target):
+    complains("a byte for each activation")("compare", f"{KEY}/packed", "--target", target)
 
 
 @pytest.mark.parametrize("command", ["tune", "verify", "space", "costs"])
