@@ -12,6 +12,7 @@ from mmasched.measure.cuda.emulation_job import AS_GIVEN, ReportPhase
 
 prepare = emulation_job.prepare
 SPILLS = "spills"
+LOWERING = 5e-6  # seconds to lower what becomes a character of CUDA, roughly
 # What of the resource report goes into a record; spills are bytes in the code.
 KEPT = ("registers", "stack_frame", "spill_stores", "spill_loads", "shared_bytes")
 
@@ -53,7 +54,7 @@ def execute(job: dict[str, Any], report_phase: ReportPhase) -> dict[str, Any]:
     except BuildError as error:
         return {**result, "status": "build_error", "detail": str(error)}
     clock.stop("report")
-    smaller = shrunken(problem, config, hardware, job["macs"])
+    smaller = shrunken(problem, config, hardware, job["macs"], spared=LOWERING * len(source.text))
     clock.stop("shrink")
     built = (program, source) if smaller is problem else None
     found = emulation_job.verified(smaller, config, hardware, job["seed"], report_phase, emulate, EmulationError, built)

@@ -26,20 +26,23 @@ GROUPS = (2, 3, 4, 8, 16, 32, 64)
 SLICES = (*range(13), 14, 16, 20, 24, 32, 40, 48, 64, 96)  # of input channels
 
 
-def shrunken(problem: Conv2d, config: Config, hardware: Any, limit: int = LIMIT, seconds: float = QUICK) -> Conv2d:
+def shrunken(
+    problem: Conv2d, config: Config, hardware: Any, limit: int = LIMIT, seconds: float = QUICK, spared: float = 0.0
+) -> Conv2d:
     """The problem itself where emulating it is quick, else the largest smaller one that is quick and runs its code.
 
     A problem is quick up to `limit` multiply-accumulates and `seconds` modelled seconds of emulation (math.inf: however
-    long it takes), a smaller one within 0.4 of them. Kernel, stride, dilation, padding and operand types stay; batch,
-    image, channels and groups shrink. The config must be valid for the smaller problem, and its `paths` those of the
-    problem: full and partial tiles along pixels and channels, tiles that span images, every set of taps that padding
-    cuts off, more slices than stages, tails of units, slices and parts of a split reduction, bands, copies of the halo,
-    the alignment of loads and stores. Where no such problem is quick, it is the one that takes the fewest seconds, or
-    the problem itself.
+    long it takes), a smaller one within 0.4 of them; `spared` seconds more are allowed for the problem itself, where
+    its code is there already and that of a smaller one would have to be generated. Kernel, stride, dilation, padding
+    and operand types stay; batch, image, channels and groups shrink. The config must be valid for the smaller problem,
+    and its `paths` those of the problem: full and partial tiles along pixels and channels, tiles that span images,
+    every set of taps that padding cuts off, more slices than stages, tails of units, slices and parts of a split
+    reduction, bands, copies of the halo, the alignment of loads and stores. Where no such problem is quick, it is the
+    one that takes the fewest seconds, or the problem itself.
     """
     plan = plan_of(problem, config, hardware)
     given = emulation_seconds(plan)
-    if problem.macs <= limit and given <= seconds:
+    if problem.macs <= limit and given <= seconds + spared:
         return problem
     wanted = paths(problem, config, hardware)
     smaller = sorted((sizes for sizes in _sizes(plan, config, hardware) if sizes.seconds < given), key=_seconds)

@@ -132,6 +132,7 @@ def test_a_slow_problem_shrinks_below_the_limit_too():
     assert problem.macs < LIMIT and emulation_seconds(plan_of(problem, config, chip)) > QUICK
     assert shrunken(problem, config, chip) is not problem
     assert shrunken(problem, config, chip, seconds=math.inf) is problem
+    assert shrunken(problem, config, chip, spared=math.inf) is problem
 
 
 def test_groups_shrink():
