@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from _search_variants import DEFAULT, Variant
 
@@ -71,6 +71,33 @@ def replay(
     on = replayed(path)
     runner = TableRunner(on.table, seed=seed)
     prior = prior_of(path, others, seed)
+    found = search_on(
+        on, variant, seed, trials, lambda config: _observe(on, runner, config, noise),
+        lambda config, _: on.table.by_config[config].cost, lambda: runner.simulated_seconds, prior,
+    )  # fmt: skip
+    steps = [[tried, on.table.optimum / cost, round(seconds, 4)] for tried, cost, seconds in found.pop("steps")]
+    return {
+        "key": run_key(variant, path, seed, trials, bool(others), noise), "variant": variant.name, "table": path.name,
+        "seed": seed, **found, "steps": steps, "seconds": round(runner.simulated_seconds, 3), "warm": bool(others),
+        "noise": noise,
+    }  # fmt: skip
+
+
+class Searched(Protocol):
+    """What a search needs to know of a problem besides its space."""
+
+    space: Space
+
+    def features(self, config: Config) -> list[float]:
+        """Analytic features."""
+
+
+def search_on(
+    on: Searched, variant: Variant, seed: int, trials: int, observe: Callable[[Config], Observation],
+    true_cost: Callable[[Config, Observation], float | None], seconds: Callable[[], float],
+    prior: Sequence[PriorSample] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """One search. ``steps`` has [trial, true cost of the best so far, seconds so far] at every improvement."""
     started = time.process_time()
     strategy = search.create(
         variant.strategy, on.space, seed=seed, features=on.features, prior=prior, **dict(variant.options)
@@ -86,23 +113,18 @@ def replay(
             break
         observations = []
         for config in configs:
-            observation = _observe(on, runner, config, noise)
-            observations.append(observation)
+            observations.append(observe(config))
             tried += 1
-            cost = on.table.by_config[config].cost
+            cost = true_cost(config, observations[-1])
             if cost is not None and cost < best:
                 best = cost
-                steps.append([tried, on.table.optimum / cost, round(runner.simulated_seconds, 4)])
+                steps.append([tried, cost, seconds()])
         started = time.process_time()
         strategy.observe(observations)
         own += time.process_time() - started
         if finished is None and strategy.finished:
             finished = tried
-    return {
-        "key": run_key(variant, path, seed, trials, bool(others), noise), "variant": variant.name, "table": path.name,
-        "seed": seed, "limit": limit, "trials": tried, "steps": steps, "seconds": round(runner.simulated_seconds, 3),
-        "own_seconds": round(own, 4), "finished": finished, "warm": bool(others), "noise": noise,
-    }  # fmt: skip
+    return {"limit": limit, "trials": tried, "steps": steps, "own_seconds": round(own, 4), "finished": finished}
 
 
 def _observe(on: Replayed, runner: TableRunner, config: Config, noise: bool) -> Observation:

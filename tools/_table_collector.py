@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -128,13 +128,17 @@ class Collector:
 
     def _work(self, verb: str, configs: Sequence[Config], time_chunk: Callable, deadline: float) -> bool:
         """Deals chunks out to the lanes until all configs are done; False when the time is up or a signal came."""
-        queue, total, start = list(configs), len(configs), time.monotonic()
+        queue, total, done, start = list(configs), len(configs), 0, time.monotonic()
 
-        def told() -> None:
-            done, spent = total - len(queue), time.monotonic() - start
+        def finish(lane: Lane, chunk: Sequence[Config], built: dict[str, Any]) -> None:
+            nonlocal done
+            again = time_chunk(lane, chunk, built)
+            queue[:0] = again
+            done += len(chunk) - len(again)
+            spent = time.monotonic() - start
             self.say(
                 f"{self.spec.name}: {verb} {done} of {total}, {spent / max(done, 1) * 1e3:.0f} ms each, "
-                f"{spent / max(done, 1) * len(queue) / 60:.1f} min left"
+                f"{spent / max(done, 1) * (total - done) / 60:.1f} min left"
             )
 
         def take() -> list[Config]:
@@ -150,31 +154,38 @@ class Collector:
                     chunk = take()
                 if not chunk:
                     return
-                built = lane.hold({**self.base, "configs": chunk}).result()
+                built = self._wait(lane.hold({**self.base, "configs": chunk}))
                 with self._timing:
-                    queue[:0] = time_chunk(lane, chunk, built)
-                    told()
+                    finish(lane, chunk, built)
 
         if self._overlap:
             with ThreadPoolExecutor(len(self.lanes)) as threads:
                 for future in [threads.submit(follow, lane) for lane in self.lanes]:
                     future.result()
-            return not queue
+            return done == total
         while chunks := [(lane, chunk) for lane in self.lanes if (chunk := take())]:
             holding = [(lane, chunk, lane.hold({**self.base, "configs": chunk})) for lane, chunk in chunks]
-            built = [(lane, chunk, future.result()) for lane, chunk, future in holding]
-            queue[:0] = [config for each in built for config in time_chunk(*each)]
-            told()
-        return not queue
+            built = [(lane, chunk, self._wait(future)) for lane, chunk, future in holding]
+            for each in built:
+                finish(*each)
+        return done == total
+
+    def _wait(self, building: Future) -> dict[str, Any]:
+        """The result of building a chunk; none of its configs after a signal, which is not kept waiting."""
+        while not self.stop.is_set():
+            if wait([building], timeout=0.2).done:
+                return building.result()
+        return {"status": "correct", "results": []}
 
     def _measure(self, lane: Lane, chunk: Sequence[Config], built: dict[str, Any]) -> list[Config]:
         """One single pass of each config, noted at once; returns those to be tried again, in another worker."""
         if built["status"] != "correct":
             return self._without_culprit(chunk, list(chunk), built)
         known = {entry.resources.get(CODE): entry for entry in reversed(self.journal.entries.values()) if entry.ok}
-        for number, (config, result) in enumerate(zip(chunk, built["results"], strict=True)):
+        for number, config in enumerate(chunk):
             if self.stop.is_set():
                 return list(chunk[number:])
+            result = built["results"][number]
             if result["status"] != "correct":
                 self.journal.add([failed(config, result)])
                 continue

@@ -30,8 +30,8 @@ from mmasched.space import Config, Ordered, SearchSpace, constraint
 
 TRIALS = 10_000
 QUICK_TRIALS = 96
-# A Parzen estimator or a Gaussian process takes longer with every trial, whatever is done here; small annealed plans are
-# never cheap, as chains in so large a space find something better at every step.
+# A Parzen estimator or a Gaussian process takes longer with every trial, whatever is done here; small annealed plans
+# are never cheap, as chains in so large a space find something better at every step.
 SLOW = {"annealing_tuned": 600, "bayesian_tpe": 300, "bayesian_gp": 128}
 # Times are means over the trials since the last of these.
 MARKS = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -149,7 +149,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         times.add_row(row["strategy"], *cells, f"{row['growth']:.1f}x")
         memory.add_row(row["strategy"], *(f"{known[mark]['mib']:.0f}" if mark in known else "-" for mark in marks))
     _bench.show(times, "processor time per trial, ms, of proposing and observing")
-    _bench.show(memory, "resident memory, MiB")
+    _bench.show(memory, "resident memory, MiB, of the whole process")
 
 
 if __name__ == "__main__":

@@ -3,20 +3,33 @@
 import json
 import math
 
+import _search_live
 import _search_plots
 import _search_quality
 import _search_replay
 import bench_search
+import bench_search_live
 import numpy as np
 import pytest
 from _search_replay import replay, run_key
 from _search_summary import figures, geometric_mean, reached, seconds_to, summary, trials_to
+from _search_tables import Spec
 from _search_variants import ABLATION, BASELINES, DISTINCTIVE, Variant, variants
 
 from mmasched import search
 from mmasched.errors import BadInput
 from mmasched.hardware import hardware
-from mmasched.measure.table import Entry, Header, Table, knob_values, noise_of, thinned, write_table
+from mmasched.measure.table import (
+    Entry,
+    Header,
+    Table,
+    TableRunner,
+    knob_values,
+    noise_of,
+    read_table,
+    thinned,
+    write_table,
+)
 from mmasched.problem import Conv2d
 from mmasched.templates import draft_cycles, space_for
 
@@ -176,6 +189,40 @@ def test_a_comparison_goes_on_where_it_stopped(folder, tmp_path, capsys):
     assert "8 runs, 3 of them to do" in again.err
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 8
     assert json.loads((tmp_path / "s.json").read_text())["trials_to_99_geomean"] == found["trials_to_99_geomean"]
+
+
+@pytest.fixture
+def machine(folder, monkeypatch):
+    """One whose costs and noise are those of a table, with another seed, in place of this one."""
+    spec = Spec("conv3x3_56", "3x3", "development", PROBLEMS[0], "x86/avx2", least=200, most=300)
+    monkeypatch.setattr(bench_search_live, "chosen", lambda names: [spec])
+    made = read_table(folder / "conv3x3_56.jsonl.xz")
+    monkeypatch.setattr(bench_search_live, "LocalRunner", lambda chip, threads: TableRunner(made, seed=77))
+    monkeypatch.setattr(_search_live, "default_config", lambda *_: next(e.config for e in made.entries if e.ok))
+
+
+def test_live_searches_and_replays_stand_side_by_side(machine, folder, tmp_path, monkeypatch, capsys):
+    where = ["--runs", str(tmp_path / "live.jsonl"), "--seeds", "2", "--trials", "40", "--folder", str(folder)]
+    command = ["--strategies", "random", "droplet", *where, "--json", str(tmp_path / "l.json")]
+    assert bench_search_live.main(command) == 0
+    rows = json.loads((tmp_path / "l.json").read_text())["results"]
+    assert [row["variant"] for row in rows] == ["random", "droplet"]
+    for row in rows:
+        assert set(row["trials_to"]) == {"live", "replay"} and set(row["trials_to"]["live"]) == {"95%", "97%", "99%"}
+    # Random search does not look at what it measures: both must be the same.
+    assert rows[0]["trials_to"]["live"] == rows[0]["trials_to"]["replay"]
+    assert "medians over seeds" in capsys.readouterr().out
+    monkeypatch.setattr(bench_search_live, "live", None)  # Nothing is run again.
+    assert bench_search_live.main(command) == 0
+    assert json.loads((tmp_path / "l.json").read_text())["results"] == rows
+
+
+def test_without_a_table_live_searches_are_judged_by_their_best(machine, tmp_path):
+    where = ["--runs", str(tmp_path / "live.jsonl"), "--seeds", "2", "--trials", "30", "--folder", str(tmp_path)]
+    assert bench_search_live.main(["--strategies", "random", *where, "--json", str(tmp_path / "l.json")]) == 0
+    (row,) = json.loads((tmp_path / "l.json").read_text())["results"]
+    assert set(row["trials_to"]) == {"live"} and row["judged_by"] == "best of the live runs"
+    assert row["trials_to"]["live"]["95%"]["median"] <= 60
 
 
 def test_the_cost_model_is_judged(folder, capsys, monkeypatch):
