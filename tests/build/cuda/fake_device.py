@@ -21,8 +21,8 @@ def image_of(text: str, parameters: dict[str, tuple[str, ...]]) -> bytes:
 class FakeDevice:
     """A Device. Time is `seconds` for each launch; after a kernel's fault every call fails, as on a GPU."""
 
-    def __init__(self, seconds: float = 1e-4, memory: int = 1 << 30) -> None:
-        self.seconds, self.memory = seconds, memory
+    def __init__(self, seconds: float = 1e-4, memory: int = 1 << 30, arch: str = "sm_80") -> None:
+        self.seconds, self.memory, self.arch = seconds, memory, arch
         self.arrays: dict[int, np.ndarray] = {}
         self.images: dict[int, dict[str, Any]] = {}
         self.graphs: dict[int, list] = {}
@@ -106,7 +106,7 @@ class FakeDevice:
         names = image["parameters"][name]
         buffers = dict(zip(names, (self.arrays[pointer] for pointer in pointers), strict=True))
         try:
-            emulate(image["text"], (launch,), buffers, "sm_80")
+            emulate(image["text"], (launch,), buffers, self.arch)
         except EmulationError as error:
             self._broken = f"CUDA_ERROR_ILLEGAL_ADDRESS ({error})"
 
