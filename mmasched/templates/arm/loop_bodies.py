@@ -62,8 +62,11 @@ class LoopShape:
     def fits(self) -> bool:
         """Whether registers suffice for some layout (see arrange), and weights lie where loads can name them.
 
-        That is whole registers apart, or few bytes. The room that layouts were found to need is checked by a test.
+        That is whole registers apart, or few bytes. The room that layouts were found to need is checked by a test. With
+        a single sum and activations by lane a turn has more to load and to copy than places between multiplications.
         """
+        if self.lanes and self.accumulators == 1:
+            return False
         weights = -(-self.step_bytes // 16) * max(self.at_once, 1)
         kept = self.accumulators + weights + (self.rows if self.lanes else 0) + self.temporaries[-1]
         room = 4 if self.at_once > 2 else 3

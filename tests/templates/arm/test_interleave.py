@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -30,6 +31,19 @@ def shapes(draw) -> LoopShape | ElementShape:
     rows, vectors = draw(st.integers(1, 8)), draw(st.sampled_from([1, 2, 3, 4, 6, 8]))
     shape = LoopShape(scheme, rows, vectors, unroll, lanes, at_once, 32)
     return shape if shape.fits else LoopShape(scheme, 2, 2, unroll, lanes, at_once, 32)
+
+
+def test_small_tiles_that_fit_have_a_layout() -> None:
+    tiles = [(1, 1), (1, 2), (2, 1), (1, 3), (3, 1)]
+    fitting = 0
+    for scheme in ALL.values():
+        for (rows, vectors), unroll in itertools.product(tiles, [1, 2, 4, 8]):
+            by_lane = unroll * scheme.group == 16 and scheme.pixels_per_row == 1
+            for lanes in {False, by_lane}:
+                shape = LoopShape(scheme, rows, vectors, unroll, lanes, 0, 32)
+                fitting += shape.fits
+                assert not shape.fits or arrange(shape) is not None, shape
+    assert fitting > 60
 
 
 @given(shapes())
