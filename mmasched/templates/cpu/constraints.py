@@ -74,8 +74,8 @@ def channel_cache_blocks_distinct(problem: Conv2d, values: Values, site: Site) -
 
 @constraint("block_m", "block_n", "block_order")
 def block_order_used(problem: Conv2d, values: Values, site: Site) -> bool:
-    """With a single cache block its order makes no difference."""
-    return not (values["block_m"] == ALL and values["block_n"] == ALL) or values["block_order"] == "mn"
+    """Where a cache block holds all tiles along an axis, the order of the two loops over blocks makes no difference."""
+    return ALL not in (values["block_m"], values["block_n"]) or values["block_order"] == "mn"
 
 
 @constraint("block_m", "block_n", "tile_order")
