@@ -65,6 +65,7 @@ class Glue:
     launches: tuple[Launch, ...]
     sizes: dict[str, int]
     make_module: Callable[[], tvm.IRModule]
+    flat: ClassVar[bool] = False  # As CudaProgram has it.
 
     @cached_property
     def module(self) -> tvm.IRModule:
