@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def counts(text: str) -> list[int]:
-    """"1,2" as [1, 2]; raises ValueError, which argparse reports, for anything else."""
+    """[1, 2] for "1,2"; raises ValueError, which argparse reports, for anything else."""
     return sorted({int(part) for part in text.split(",")})
 
 
@@ -129,7 +129,7 @@ def remarks(results: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def label(problem: Conv2d) -> str:
-    """"3x3 64->64 @56x56", with its stride, groups and addition where there are any."""
+    """Such as "3x3 64->64 @56x56", with its stride, groups and addition where there are any."""
     p = problem
     text = f"{p.kernel[0]}x{p.kernel[1]} {p.in_channels}->{p.out_channels} @{p.height}x{p.width}"
     text += f" s{p.stride[0]}" if p.stride != (1, 1) else ""

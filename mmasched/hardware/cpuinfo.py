@@ -121,7 +121,7 @@ def _caches(folder: Path) -> dict[int, tuple[int, int]]:
 
 
 def _size(text: str) -> int:
-    """"48K" or "2M" in bytes."""
+    """Bytes of a size such as "48K" or "2M"."""
     match = re.fullmatch(r"(\d+)([KMG]?)", text)
     return int(match[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[match[2]] if match else 0
 

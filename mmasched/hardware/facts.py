@@ -82,4 +82,3 @@ class Hardware:
             "mattr": list(self.mattr),
             "num-cores": self.cores,
         }
-

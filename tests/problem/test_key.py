@@ -64,9 +64,7 @@ def problems(draw):
         spec |= {"residual_scale": 0.25, "residual_zero_point": draw(st.one_of(st.just(0), values))}
     if draw(st.booleans()):
         spec["clamp"] = tuple(sorted(draw(st.tuples(values, values))))
-    return Conv2d(
-        **fields, output_bits=bits, output_signed=signed, residual=residual, requantize=Requantize(**spec)
-    )
+    return Conv2d(**fields, output_bits=bits, output_signed=signed, residual=residual, requantize=Requantize(**spec))
 
 
 @given(problems())
