@@ -160,6 +160,16 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
+def known_runs(path: Path) -> dict[str, Any]:
+    """The runs of a file of JSON lines by their keys; a torn last line is cut off it."""
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # A torn last line has no end.
+    if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return {run["key"]: run for run in map(json.loads, lines)}
+
+
 def run_key(variant: Variant, path: Path, seed: int, trials: int, warm: bool, noise: bool) -> str:
     """What a run is known by: the table's content, the strategy with all its options, trials and seed."""
     defaults = {option.name: option.default for option in search.options(variant.strategy)}

@@ -27,7 +27,7 @@ from typing import Any
 import _bench
 from _search_plots import plot_runs
 from _search_quality import kinds_of_features, model_quality, quality_text
-from _search_replay import replay, run_key
+from _search_replay import known_runs, replay, run_key
 from _search_summary import as_text, summary
 from _search_tables import ROOT, TABLES, chosen
 from _search_variants import Variant, variants
@@ -82,7 +82,7 @@ def table_paths(names: list[str], folder: Path) -> list[Path]:
 
 def _compare(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
     wanted = list(_tasks(given, paths))
-    known = _known(given.runs)
+    known = known_runs(given.runs)
     missing = [task for task in wanted if run_key(*_identity(task)) not in known]
     print(f"{len(wanted)} runs, {len(missing)} of them to do", file=sys.stderr)
     given.runs.parent.mkdir(parents=True, exist_ok=True)
@@ -119,15 +119,6 @@ def _tasks(given: argparse.Namespace, paths: list[Path]) -> Iterator[Task]:
 def _identity(task: Task) -> tuple:
     variant, path, seed, trials, others, noise = task
     return variant, path, seed, trials, bool(others), noise
-
-
-def _known(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # A torn last line has no end.
-    if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return {run["key"]: run for run in map(json.loads, lines)}
 
 
 def _run_all(tasks: list[Task], processes: int) -> Iterator[dict[str, Any]]:

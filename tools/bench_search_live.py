@@ -21,7 +21,7 @@ from typing import Any
 import _bench
 import numpy as np
 from _search_live import live
-from _search_replay import replay, replayed
+from _search_replay import known_runs, replay, replayed
 from _search_summary import interval, trials_to
 from _search_tables import ROOT, TABLES, Spec, chosen
 from _search_variants import Variant, variants
@@ -69,11 +69,7 @@ def bench(given: argparse.Namespace, report: _bench.Report) -> int:
 
 
 def _live_runs(given: argparse.Namespace, variant: Variant, spec: Spec, path: Path | None) -> list[dict[str, Any]]:
-    known = {}
-    if given.runs.exists():
-        lines = given.runs.read_text(encoding="utf-8").split("\n")[:-1]  # A torn last line has no end.
-        given.runs.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        known = {run["key"]: run for run in map(json.loads, lines)}
+    known = known_runs(given.runs)
     given.runs.parent.mkdir(parents=True, exist_ok=True)
     found = []
     with open(given.runs, "a", encoding="utf-8") as file:

@@ -58,3 +58,10 @@ def packed_operands(
     weights[:, : program.weight_bytes] = program.pack_weights(operands["w"])
     constants = program.pack_constants(operands["w"], operands.get("bias"))
     return {"x": activations, "w": weights, "c": constants, "r": added}
+
+
+def kernel_arguments(problem: Conv2d, program: Program, operands: dict[str, Any], copies: int = 1) -> list[np.ndarray]:
+    """All six arguments: packed operands, then output and workspace, both poisoned."""
+    output = np.full(argument_sizes(problem, program)["y"], OUTPUT_POISON, storage(problem))
+    workspace = np.full(program.workspace_bytes, WORKSPACE_POISON, np.uint8)
+    return [*packed_operands(problem, program, operands, copies).values(), output, workspace]

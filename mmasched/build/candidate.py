@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tvm
 
-from mmasched.build.arguments import (
-    OUTPUT_POISON,
-    WORKSPACE_POISON,
-    argument_sizes,
-    packed_operands,
-    storage,
-    unpacked_output,
-)
+from mmasched.build.arguments import argument_sizes, kernel_arguments, storage, unpacked_output
 from mmasched.build.compile import ConstraintError, compile_module
 from mmasched.build.memory import allocate
 from mmasched.build.native_loop import NativeLoop
@@ -57,12 +50,8 @@ class Candidate:
         x NHWC, w OHWI, bias [O] int32, residual NHWC: see mmasched.reference.
         """
         given = {"x": x, "w": w, "bias": bias, "residual": residual}
-        packed = packed_operands(self.problem, self._program, given, self._copies)
-        size = argument_sizes(self.problem, self._program)["y"]
-        output = np.full(size, OUTPUT_POISON, storage(self.problem))
-        workspace = np.full(self._program.workspace_bytes, WORKSPACE_POISON, np.uint8)
-        operands = [*packed.values(), output, workspace]
-        self._arguments = [_placed(a) for a in operands]
+        arrays = kernel_arguments(self.problem, self._program, given, self._copies)
+        self._arguments = [_placed(a) for a in arrays]
 
     def run(self) -> np.ndarray:
         """The output, NHWC in the problem's output dtype."""

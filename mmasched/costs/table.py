@@ -10,13 +10,13 @@ from typing import Any
 from mmasched.costs.estimate import Estimates
 from mmasched.deploy.records import records_for
 from mmasched.deploy.schedules import kin
-from mmasched.errors import BadInput, Unsupported, nearest
+from mmasched.errors import BadInput, Unsupported
 from mmasched.hardware import Target, hardware
 from mmasched.log import Record, best_record, matching
 from mmasched.measure.affinity import check_threads
 from mmasched.network import Network
 from mmasched.problem import Conv2d
-from mmasched.problem.activations import BYTES, FORMS, in_form, packable
+from mmasched.problem.activations import BYTES, check_known, in_form, packable
 from mmasched.templates import check_form
 from mmasched.tune.network import as_network
 
@@ -89,8 +89,8 @@ def costs(
     chip = hardware(target)
     count = 1 if threads is None and chip.target.family != "x86" else threads or check_threads(None)
     layers: Network = as_network(network)
-    if activations not in (None, *FORMS):
-        raise BadInput(f"activations is {activations!r}: {nearest(str(activations), FORMS)}")
+    if activations is not None:
+        check_known(activations)
     for problem in layers.problems:
         check_form(activations or problem.activations, chip)
     found = _Costs(chip, count, matching(records_for(log), None, str(chip.target), chip.chip, count))

@@ -28,13 +28,18 @@ WORD = 4
 def check_activations(problem: Conv2d) -> None:
     """Raises BadInput for a form that does not exist, and for a problem that has nothing to pack."""
     form = problem.activations
-    if form not in FORMS:
-        raise BadInput(f"activations is {form!r}: {nearest(str(form), FORMS)}")
+    check_known(form)
     if form == PACKED and not packable(problem):
         bits = f"{problem.input_bits}-bit input and {problem.output_bits}-bit output"
         raise BadInput(
             f"activations is {PACKED!r} with {bits}: only 1, 2 and 4 bits can be packed, so leave it at {BYTES!r}"
         )
+
+
+def check_known(form: str) -> None:
+    """Raises BadInput for a form that does not exist."""
+    if form not in FORMS:
+        raise BadInput(f"activations is {form!r}: {nearest(str(form), FORMS)}")
 
 
 def packable(problem: Conv2d) -> bool:

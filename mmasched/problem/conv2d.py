@@ -271,7 +271,7 @@ class Conv2d:
 
     @property
     def scale_granularity(self) -> str:
-        """ "raw" (no requantization), "tensor", "channel" or "block"."""
+        """One of "raw" (no requantization), "tensor", "channel" and "block"."""
         return "raw" if self.requantize is None else ("tensor", "channel", "block")[self.requantize.scale.ndim]
 
     @property

@@ -213,8 +213,10 @@ class Session:
         believed.sort(key=lambda record: record.cost)
         limit = believed[0].cost * (1 + FINALIST_MARGIN)
         # Of candidates with the same code one speaks for all.
-        codes = {record.resources.get(CODE, record.config_key): record for record in reversed(believed)}
-        finalists = [r for r in believed if r.cost <= limit and r in codes.values()][: effort.finalists]
+        speakers: dict[object, Record] = {}
+        for record in believed:
+            speakers.setdefault(record.resources.get(CODE, record.config_key), record)
+        finalists = [record for record in speakers.values() if record.cost <= limit][: effort.finalists]
         champion = next((record for record in believed if record.confirmed), None)
         default = next((record for record in believed if self._config(record) == self._default), None)
         for record in (champion, default):

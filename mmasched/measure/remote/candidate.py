@@ -13,14 +13,7 @@ import numpy as np
 import tvm
 
 from mmasched.build import BuildError, ConstraintError, compile_module
-from mmasched.build.arguments import (
-    OUTPUT_POISON,
-    WORKSPACE_POISON,
-    argument_sizes,
-    packed_operands,
-    storage,
-    unpacked_output,
-)
+from mmasched.build.arguments import argument_sizes, kernel_arguments, storage, unpacked_output
 from mmasched.build.candidate import weight_copies
 from mmasched.build.native_loop import NativeLoop
 from mmasched.build.toolchain import cross_tool, host_compiler
@@ -48,11 +41,7 @@ class RemoteCandidate:
     ) -> None:
         """Pack the operands here and copy them to the device: see build.Candidate.load_operands."""
         given = {"x": x, "w": w, "bias": bias, "residual": residual}
-        packed = packed_operands(self.problem, self._program, given, self._copies)
-        size = argument_sizes(self.problem, self._program)["y"]
-        output = np.full(size, OUTPUT_POISON, storage(self.problem))
-        workspace = np.full(self._program.workspace_bytes, WORKSPACE_POISON, np.uint8)
-        arrays = [*packed.values(), output, workspace]
+        arrays = kernel_arguments(self.problem, self._program, given, self._copies)
         device = self._session.cpu()
         self._arguments = [tvm.runtime.tensor(np.ascontiguousarray(a).reshape(-1), device) for a in arrays]
 

@@ -7,6 +7,8 @@ added (ADDP) until a byte is full. Architecture: Arm Architecture Reference Manu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -16,6 +18,7 @@ from mmasched.templates.arm.isa import NEON
 from mmasched.templates.emitter import Emitter, Expr, const, intrinsic, load, reinterpret, shuffle, splat, vector
 
 REGISTER = 16
+WORDS = REGISTER // WORD
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,30 @@ def add_neighbours(low: Expr, high: Expr) -> Expr:
     return intrinsic(vector("uint8", lanes), f"{NEON}addp.v{lanes}i8", low, high)
 
 
+def joined(e: Emitter, parts: list[Expr]) -> Expr:
+    """Neighbours added until one register is left of a power of two of them."""
+    while len(parts) > 1:
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        parts = [e.let(add_neighbours(low, high), "joined") for low, high in pairs]
+    return parts[0]
+
+
+def repeated_word(e: Emitter, buffer: tirx.Var, at: Expr) -> Expr:
+    """A register of four times the word at byte `at` of a buffer."""
+    view = e.buffer(tirx.address_of(buffer[at]), "uint32", 1, "view")
+    return reinterpret("uint8x16", splat(load(view, 0, "uint32"), WORDS))
+
+
+@contextmanager
+def registers_of(e: Emitter, words: int) -> Iterator[Expr]:
+    """A loop over a run of at least four words, a register at a time: the number of its first word.
+
+    The last register is moved back to end with the run.
+    """
+    with e.loop(-(-words // WORDS), "chunk") as chunk:
+        yield e.let(chunk * WORDS if words % WORDS == 0 else tirx.min(chunk * WORDS, words - WORDS), "word")
+
+
 def pieces(size: int) -> list[tuple[int, int]]:
     """(start, size) of powers of two up to a register that together are `size` bytes."""
     found, start = [], 0
@@ -104,14 +131,12 @@ class Unpacker:
     def _words(self, to: Expr, start: Expr, words: int) -> None:
         """Whole words: a register of four at a time, the last one moved back to end with the run, or one by one."""
         e, fields = self.e, self.fields
-        four = REGISTER // WORD
-        if words < four:
+        if words < WORDS:
             with e.loop(words, "word") as word:
                 for first, values in self._word(start + word * WORD):
                     e.store(self.target, to + word * fields.per_word + first, values)
             return
-        with e.loop(-(-words // four), "chunk") as chunk:
-            word = e.let(chunk * four if words % four == 0 else tirx.min(chunk * four, words - four), "word")
+        with registers_of(e, words) as word:
             packed = e.let(load(self.source, start + word * WORD, "uint8x16"), "packed")
             begin = e.let(to + word * fields.per_word, "to")
             for part in range(fields.per_byte):
@@ -121,8 +146,7 @@ class Unpacker:
     def _word(self, at: Expr) -> list[tuple[int, Expr]]:
         """(number of the first one, values) of a word, in vectors of up to a register."""
         e, fields = self.e, self.fields
-        view = e.buffer(tirx.address_of(self.source[at]), "uint32", 1, "view")
-        packed = e.let(reinterpret("uint8x16", splat(load(view, 0, "uint32"), 4)), "packed")
+        packed = e.let(repeated_word(e, self.source, at), "packed")
         lanes = min(fields.per_word, REGISTER)
         firsts = range(0, fields.per_word, lanes)
         return [(first, e.let(self._shifted(fields.spread(packed, first, lanes)), "values")) for first in firsts]
@@ -158,22 +182,17 @@ class Packer:
     def _words(self, to: Expr, start: Expr, words: int) -> None:
         """Whole words: see Unpacker."""
         e, fields = self.e, self.fields
-        four = REGISTER // WORD
-        if words < four:
+        if words < WORDS:
             with e.loop(words, "word") as word:
                 self._word(to + word * WORD, self.source, start + word * fields.per_word)
             return
-        with e.loop(-(-words // four), "chunk") as chunk:
-            word = e.let(chunk * four if words % four == 0 else tirx.min(chunk * four, words - four), "word")
+        with registers_of(e, words) as word:
             begin = e.let(start + word * fields.per_word, "from")
             parts = []
             for part in range(fields.per_byte):
                 values = load(self.source, begin + part * REGISTER, "uint8x16")
                 parts.append(e.let(fields.gather(values), "placed"))
-            while len(parts) > 1:
-                pairs = zip(parts[::2], parts[1::2], strict=True)
-                parts = [e.let(add_neighbours(low, high), "joined") for low, high in pairs]
-            e.store(self.target, to + word * WORD, parts[0])
+            e.store(self.target, to + word * WORD, joined(e, parts))
 
     def _word(self, to: Expr, source: tirx.Var, start: Expr | int) -> None:
         """One word from the values at `start` of a buffer."""

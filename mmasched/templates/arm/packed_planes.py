@@ -12,10 +12,10 @@ from tvm import tirx
 
 from mmasched.problem.activations import WORD, pixel_bytes
 from mmasched.templates.arm.bitplanes import PlaneLayout, build_planes
-from mmasched.templates.arm.fields import REGISTER, Fields, add_neighbours, pieces
+from mmasched.templates.arm.fields import REGISTER, WORDS, Fields, joined, pieces, registers_of, repeated_word
 from mmasched.templates.cpu.geometry import Plane
 from mmasched.templates.cpu.spec import KernelSpec, Placement
-from mmasched.templates.emitter import Emitter, Expr, const, load, reinterpret, shuffle, splat
+from mmasched.templates.emitter import Emitter, Expr, const, load, shuffle, splat
 
 LOWEST = {1: 0xFF, 2: 0x55, 4: 0x11}  # the bits of a byte that belong to the lowest plane
 
@@ -64,20 +64,18 @@ class _Writer:
 
     def words(self, at: Expr, begin: Expr, words: int) -> None:
         """Whole words: a register of four at a time, the last one moved back to end with the run, or one by one."""
-        e, four = self.e, REGISTER // WORD
-        if words < four:
+        e = self.e
+        if words < WORDS:
             with e.loop(words, "word") as word:
                 self.word(at + word * WORD, begin + word * self.word_bytes, self.word_bytes)
             return
-        with e.loop(-(-words // four), "chunk") as chunk:
-            word = e.let(chunk * four if words % four == 0 else tirx.min(chunk * four, words - four), "word")
+        with registers_of(e, words) as word:
             sorted_ = self._sorted(load(self.x, at + word * WORD, "uint8x16"))
-            self._store(sorted_, begin + word * self.word_bytes, four * self.word_bytes)
+            self._store(sorted_, begin + word * self.word_bytes, WORDS * self.word_bytes)
 
     def word(self, at: Expr, begin: Expr, size: int) -> None:
         """One word, of which `size` bytes of every plane are wanted."""
-        view = self.e.buffer(tirx.address_of(self.x[at]), "uint32", 1, "view")
-        self._store(self._sorted(reinterpret("uint8x16", splat(load(view, 0, "uint32"), 4))), begin, size)
+        self._store(self._sorted(repeated_word(self.e, self.x, at)), begin, size)
 
     def _store(self, planes: Expr, begin: Expr, size: int) -> None:
         share = REGISTER // self.layout.planes
@@ -98,11 +96,7 @@ class _Writer:
         packed = e.let(packed, "fields")
         if bits == 1:
             return packed
-        parts = [self._together(packed, number) for number in range(bits)]
-        while len(parts) > 1:
-            pairs = zip(parts[::2], parts[1::2], strict=True)
-            parts = [e.let(add_neighbours(low, high), "joined") for low, high in pairs]
-        return parts[0]
+        return joined(e, [self._together(packed, number) for number in range(bits)])
 
     def _together(self, packed: Expr, number: int) -> Expr:
         """The bits of a plane side by side, at the places that they have among those of `bits` neighbouring bytes."""
