@@ -13,10 +13,9 @@ from _search_variants import Variant
 from mmasched.errors import MmaschedError
 from mmasched.hardware import hardware
 from mmasched.measure import Runner
-from mmasched.measure.table import thinned
 from mmasched.search import Observation
 from mmasched.space import Config
-from mmasched.templates import default_config, features, space_for
+from mmasched.templates import default_config, features
 
 
 class Untabled:
@@ -24,7 +23,7 @@ class Untabled:
 
     def __init__(self, spec: Spec) -> None:
         self.spec, self._hardware = spec, hardware(spec.target)
-        self.space = thinned(space_for(spec.problem, self._hardware, spec.threads), spec.least, spec.most)
+        self.space = spec.space
 
     def features(self, config: Config) -> list[float]:
         """Analytic features."""

@@ -11,10 +11,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from _search_tables import Spec
-from _table_journal import TableJournal, failed, measuring_order, passed, to_confirm
+from _table_journal import TableJournal, failed, measuring_order, passed, to_confirm, to_settle
 
 from mmasched.errors import MmaschedError
-from mmasched.hardware import hardware
 from mmasched.measure.limits import Limits
 from mmasched.measure.table import Entry
 from mmasched.measure.timing import TimingPolicy
@@ -84,7 +83,7 @@ class Collector:
         self.policy = TimingPolicy()
         self.stop = threading.Event()
         """Set by a signal: what is being timed is still timed and noted."""
-        chip = hardware(spec.target)
+        chip = spec.hardware
         parts = {"problem": spec.problem, "hardware": chip, "threads": spec.threads, "seed": 0, "report": report}
         self.base = {**parts, "policy": self.policy, "measure": True, "thorough": False, "best_so_far": None}
         self.base["anchor"] = None
@@ -105,6 +104,13 @@ class Collector:
                 break
             done = self._work("confirmed", unconfirmed, self._confirm, deadline)
         return done
+
+    def settle(self, deadline: float) -> bool:
+        """More rounds for confirmed costs that are not sure enough, lowest first; whether none is left."""
+        while left := to_settle(self.journal.entries.values()):
+            if not self._work("settled", left[: self.chunk * len(self.lanes)], self._confirm, deadline):
+                return False
+        return True
 
     def close(self) -> None:
         """Ends the workers."""
@@ -216,7 +222,8 @@ class Collector:
                 self.journal.add([failed(config, result)])
                 continue
             t, known = timed["results"][str(number)], self.journal.entries[config]
-            true = {"cost": t["cost"], "times": tuple(t["times"]), "confirmed": True}
+            times = (*(known.times if known.confirmed else ()), *t["times"])
+            true = {"cost": statistics.median(times), "times": times, "confirmed": True}
             self.journal.confirm(replace(known, **true), t["repeat"])
             code = known.resources.get(CODE)
             twins = [e for e in self.journal.entries.values() if code and e.ok and e.resources.get(CODE) == code]

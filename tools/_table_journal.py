@@ -15,11 +15,15 @@ from mmasched.errors import BadInput
 from mmasched.measure.table import Entry
 from mmasched.measure.table.format import entry_from_line, entry_to_line
 from mmasched.measure.table.thinning import KnobValues
+from mmasched.measure.timing import standard_error
 from mmasched.measure.twins import CODE
 from mmasched.space import Config, Space
 
 # A single pass may be this far off: what is so close to the best is confirmed, whatever its rank.
 NEAR = 0.05
+# A confirmed cost gets more rounds until its standard error is below this, or this many are behind it.
+SETTLED = 0.005
+MOST_TIMES = 1600
 
 
 class TableJournal:
@@ -55,8 +59,9 @@ class TableJournal:
         self._append([entry_to_line(entry, self.knobs) for entry in entries])
 
     def confirm(self, entry: Entry, repeat: float) -> None:
-        """Remembers a confirmed entry and its repeat, the cost of a second single pass."""
-        self.entries[entry.config], self.repeats[entry.config] = entry, repeat
+        """Remembers a confirmed entry and its repeat, the cost of a second single pass; the first one it gets stays."""
+        repeat = self.repeats.setdefault(entry.config, repeat)
+        self.entries[entry.config] = entry
         self._append([{**entry_to_line(entry, self.knobs), "repeat": repeat}])
 
     def close(self) -> None:
@@ -110,6 +115,14 @@ def to_confirm(entries: Iterable[Entry]) -> list[Config]:
     # Of those with the same code one is confirmed, and its time is theirs.
     speakers = {entry.resources.get(CODE, entry.config): entry for entry in reversed(chosen.values())}
     return [entry.config for entry in speakers.values() if not entry.confirmed][::-1]
+
+
+def to_settle(entries: Iterable[Entry]) -> list[Config]:
+    """Confirmed configs whose costs are not sure enough yet, lowest cost first; one of those with the same code."""
+    confirmed = sorted((entry for entry in entries if entry.ok and entry.confirmed), key=lambda entry: entry.cost)
+    unsure = [e for e in confirmed if len(e.times) < MOST_TIMES and standard_error(e.times) >= SETTLED]
+    speakers = {entry.resources.get(CODE, entry.config): entry for entry in reversed(unsure)}
+    return [entry.config for entry in speakers.values()][::-1]
 
 
 def failed(config: Config, result: dict[str, Any]) -> Entry:

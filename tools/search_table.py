@@ -25,16 +25,15 @@ from pathlib import Path
 from _search_tables import ALL, ROOT, TABLES, Spec, chosen
 from _table_collector import Collector
 from _table_disturbance import disturbance, disturbance_text
-from _table_journal import TableJournal, to_confirm
+from _table_journal import SETTLED, TableJournal, to_confirm
 from _table_models import draft_table, price_table
 
 from mmasched.errors import BadInput, MmaschedError
 from mmasched.hardware import hardware
 from mmasched.log import to_t4
 from mmasched.measure.affinity import available_cores, pick_cores
-from mmasched.measure.table import Header, Table, knob_values, noise_of, read_table, thinned, write_table
+from mmasched.measure.table import Header, Table, error_of, knob_values, noise_of, read_table, shortened, write_table
 from mmasched.space import Space
-from mmasched.templates import space_for
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     collect.add_argument("--chunk", type=int, default=24, help="configs that each builds before they are timed")
     collect.add_argument("--no-report", action="store_true", help="record no resources: builds take a third less")
     collect.add_argument("--overlap", action="store_true", help="go on building while others time (one thread only)")
+    collect.add_argument("--settle", type=float, default=1e6, help="give surer costs to a table for so many minutes")
     disturbed = commands.add_parser("disturbance", help="are times the same while another core builds? (--overlap)")
     disturbed.add_argument("name", help="a measured table of one thread")
     disturbed.add_argument("--configs", type=int, default=24, help="configs that are timed (default: 24)")
@@ -80,7 +80,7 @@ def _collect(given: argparse.Namespace) -> int:
     deadline = time.monotonic() + 60 * given.minutes
     for spec in chosen(given.names):
         enough = given.configs or spec.enough
-        space = thinned(space_for(spec.problem, hardware(spec.target), spec.threads), spec.least, spec.most)
+        space = spec.space
         if spec.kind == "draft":
             write_finished(draft_table(spec, space), spec, given.out)
             continue
@@ -113,7 +113,10 @@ def _measure(
     collector = Collector(spec, space, journal, lanes, chunk=given.chunk, report=not given.no_report, overlap=overlap)
     with stopped_by_signals(collector):
         try:
-            return collector.collect(enough, deadline)
+            done = collector.collect(enough, deadline)
+            if done and not collector.settle(min(deadline, time.monotonic() + 60 * given.settle)):
+                print(f"{spec.name}: some costs are not settled; the same command goes on")
+            return done
         finally:
             collector.close()
 
@@ -140,7 +143,7 @@ def stopped_by_signals(collector: Collector) -> Iterator[None]:
 
 def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
     """The table of what the journal has."""
-    entries = tuple(journal.entries.values())
+    entries = list(journal.entries.values())
     ratios = [repeat / journal.entries[config].cost for config, repeat in journal.repeats.items()]
     floor, repeats = noise_of(entries, ratios)
     about = {
@@ -161,8 +164,9 @@ def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
         journal.facts.get("anchor", {}),
         journal.facts.get("policy", {}),
         about,
+        spec.registers,
     )
-    return Table(header, entries)
+    return Table(header, tuple(shortened(entry) if entry.confirmed else entry for entry in entries))
 
 
 def write_finished(table: Table, spec: Spec, folder: Path) -> None:
@@ -181,8 +185,17 @@ def _summary(table: Table) -> str:
     near = sum(entry.ok and entry.cost <= table.optimum / 0.97 for entry in entries)
     return (
         f"{len(entries)} of {h.valid} configs ({h.kind}), {worst} failed, {confirmed} confirmed, "
-        f"best {table.optimum:.4g} {unit}, {near} within 97%, floor {h.floor:.2%}"
+        f"best {table.optimum:.4g} {unit}, {near} within 97%, floor {h.floor:.2%}{_settled(table)}"
     )
+
+
+def _settled(table: Table) -> str:
+    confirmed = [entry for entry in table.entries if entry.confirmed]
+    if not confirmed:
+        return ""
+    sure = sum(error_of(entry) < SETTLED for entry in confirmed)
+    best = [entry for entry in confirmed if entry.cost <= table.optimum / 0.95]
+    return f", errors below {SETTLED:.1%} of {sure}, {sum(error_of(e) < SETTLED for e in best)} of the best {len(best)}"
 
 
 def _disturbance(given: argparse.Namespace) -> int:
@@ -190,7 +203,7 @@ def _disturbance(given: argparse.Namespace) -> int:
     cores = available_cores()
     if spec.kind != "measured" or spec.threads != 1 or len(cores) < 2:
         raise BadInput(f"{spec.name} is not a measured table of one thread, or this process may use one core only")
-    space = thinned(space_for(spec.problem, hardware(spec.target), spec.threads), spec.least, spec.most)
+    space = spec.space
     journal = TableJournal(given.work / f"{spec.name}.disturbance.jsonl", knob_values(space))
     collector = Collector(spec, space, journal, [[core] for core in cores[:2]], report=False)
     try:

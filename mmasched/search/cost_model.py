@@ -23,17 +23,18 @@ BINS = 32
 MOST_ROWS = 1024
 
 
-def training_rows(costs: np.ndarray) -> np.ndarray:
+def training_rows(costs: np.ndarray, most: int | None = None) -> np.ndarray:
     """Indices, ascending, of the observations that a model learns from: all, as long as they are few.
 
-    Of more than ``MOST_ROWS`` the best half as many, and of the others, failures (NaN) included, as many at regular
+    Of more than ``most`` (``MOST_ROWS``) the best half as many, and of the others, failures (NaN) included, as many at regular
     distances in the order in which they were observed.
     """
-    if len(costs) <= MOST_ROWS:
+    most = MOST_ROWS if most is None else most
+    if len(costs) <= most:
         return np.arange(len(costs))
     ranked = np.argsort(costs, kind="stable")
-    best, others = ranked[: MOST_ROWS // 2], np.sort(ranked[MOST_ROWS // 2 :])
-    spaced = others[np.linspace(0, len(others) - 1, MOST_ROWS - len(best)).astype(int)]
+    best, others = ranked[: most // 2], np.sort(ranked[most // 2 :])
+    spaced = others[np.linspace(0, len(others) - 1, most - len(best)).astype(int)]
     return np.sort(np.concatenate([best, spaced]))
 
 

@@ -21,6 +21,8 @@ from mmasched.space import Config, Space
 # The stopping rule listens from so many observations on, and believes so many batches in a row.
 CALM_FROM = 32
 CALM_BATCHES = 2
+# By so much a draft's logarithms may be wrong: the first batch is drawn around its favourites.
+UNTAUGHT = 0.2
 
 
 class Ensemble(Strategy):
@@ -46,6 +48,7 @@ class Ensemble(Strategy):
         Option("whole", 20000, "spaces of up to this many valid configs are ranked whole", low=0),
         Option("pool", 8192, "random configs that are ranked of larger spaces", low=1),
         Option("mutants", 1024, "mutated configs that are ranked besides the pool", low=0),
+        Option("draft", False, "whether models correct the draft model's costs, which then choose the first batch"),
         Option("prior_gate", 0.3, "a prior that ranks the observations worse than this is dropped", low=-1, high=1),
         Option("objective", "squares", "what the models minimise", choices=("squares", "ranking")),
         Option(
@@ -86,7 +89,8 @@ class Ensemble(Strategy):
         o = self.options
         costs = self.costs
         ready = len(costs) >= o.initial and self.best is not None
-        if not ready and not self.prior:
+        drafted = o.draft and self.features is not None
+        if not ready and not self.prior and not drafted:
             return
         if self._candidates is None:
             self._candidates = Candidates(self._inputs, o.members, o.whole, o.pool, self.rng)
@@ -101,6 +105,8 @@ class Ensemble(Strategy):
         candidates, scores = self._candidates.scored(self._score, self.best_first(), o.mutants, self.rng)
         # Trees give many configs the very same score: without a draw the first listed, all alike, would win.
         scores += 1e-5 * self.rng.random(scores.shape, np.float32)
+        if self._prior.level == 1 and not self._models[0].trained:
+            scores += UNTAUGHT * self.rng.standard_normal(scores.shape, np.float32)
         open_ = self.unseen(candidates)
         open_[open_] = ~self._failures.likely(self._inputs, candidates[open_])
         candidates, scores = candidates[open_], scores[:, open_]
@@ -154,7 +160,8 @@ class Ensemble(Strategy):
 
     def _adopt_prior(self) -> None:
         o = self.options
-        self._prior = Prior(self.prior, self._candidates.inputs.shape[1], o.members, o.prior_gate, self.rng)
+        draft = self.space.dim if o.draft and self.features is not None else None
+        self._prior = Prior(self.prior, self._candidates.inputs.shape[1], o.members, o.prior_gate, self.rng, draft)
         for member in range(o.members if self._prior.active else 0):
             self._candidates.rescore(member, self._score)
 
@@ -175,9 +182,9 @@ class Ensemble(Strategy):
         if o.failures == "nothing":
             inputs, costs = inputs[~np.isnan(costs)], costs[~np.isnan(costs)]
         scores = -relative_log_costs(costs)
-        had_prior = self._prior.active
+        had = self._prior.level
         self._prior.judge(inputs, scores)
-        everything = first or had_prior != self._prior.active
+        everything = first or had != self._prior.level
         count = o.members if everything else min(o.retrained, o.members)
         for member in np.arange(self._next_member, self._next_member + count) % o.members:
             weights = self.rng.exponential(size=len(scores))

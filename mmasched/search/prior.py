@@ -35,13 +35,21 @@ def prior_samples(space: Space, features: Features | None, observations: Iterabl
 
 
 class Prior:
-    """Models of sibling problems, one per member of an ensemble, each on its own random weighting of the samples.
+    """What is known before anything was observed: models of sibling problems, or else the template's draft model.
 
-    A prior from shapes of another family misleads, so `judge` drops it when it ranks what was observed here badly.
+    There is one model of siblings per member of an ensemble, each on its own random weighting of the samples. Either
+    may mislead (shapes of another family, a chip that the draft does not describe), so `judge` gives up what ranks the
+    observations badly: siblings for the draft, the draft for nothing.
+
+    draft: the column of inputs with the draft's base-2 logarithm of costs, None where there is none.
     """
 
-    def __init__(self, samples: Sequence[PriorSample], dim: int, members: int, gate: float, rng: np.random.Generator):
+    def __init__(
+        self, samples: Sequence[PriorSample], dim: int, members: int, gate: float, rng: np.random.Generator,
+        draft: int | None = None,
+    ):  # fmt: skip
         self._gate = gate
+        self._draft = draft
         self._models: list[Trees] = []
         # Siblings with inputs of another length have other templates or features: nothing to learn from them here.
         samples = [s for s in samples if len(s.inputs) == dim]
@@ -53,22 +61,37 @@ class Prior:
                 self._models.append(model.fit(inputs, scores, rng.exponential(size=len(scores))))
 
     @property
+    def level(self) -> int:
+        """2: siblings are known; 1: the draft alone; 0: nothing, or nothing that is believed."""
+        return 2 if self._models else int(self._draft is not None)
+
+    @property
     def active(self) -> bool:
-        """Whether there is a prior that was not dropped."""
-        return bool(self._models)
+        """Whether there is anything that was not given up."""
+        return self.level > 0
 
     def drop(self) -> None:
-        """Forget the prior."""
-        self._models = []
+        """Give up what is believed now."""
+        if self._models:
+            self._models = []
+        else:
+            self._draft = None
 
     def judge(self, inputs: np.ndarray, scores: np.ndarray) -> None:
-        """Drop the prior if the rank correlation with the observed scores float[n] is poor, or none can be had."""
-        if not self.active or len(scores) < JUDGED_FROM:
-            return
-        predicted = np.mean([model.predict(inputs) for model in self._models], axis=0)
-        if np.ptp(scores) == 0 or np.ptp(predicted) == 0 or spearmanr(predicted, scores).statistic < self._gate:
+        """Drop what has a poor rank correlation with the observed scores float[n], or where none can be had."""
+        while self.active and len(scores) >= JUDGED_FROM:
+            members = range(max(len(self._models), 1))
+            predicted = np.mean([self.score(member, inputs) for member in members], axis=0)
+            spread = np.ptp(scores) > 0 and np.ptp(predicted) > 0
+            if spread and spearmanr(predicted, scores).statistic >= self._gate:
+                return
             self.drop()
 
     def score(self, member: int, inputs: np.ndarray) -> np.ndarray | None:
-        """The member's prior scores float32[n], None without a prior."""
-        return self._models[member].predict(inputs) if self.active else None
+        """What the member expects, float32[n], None where nothing is known. Differences of scores count alone."""
+        if self._models:
+            return self._models[member].predict(inputs)
+        if self._draft is None:
+            return None
+        costs = math.log(2) * inputs[:, self._draft]
+        return -np.nan_to_num(costs, nan=np.nanmax(costs, initial=0.0)).astype(np.float32)

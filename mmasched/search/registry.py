@@ -19,6 +19,7 @@ _STRATEGIES = {
     "droplet": "droplet:Droplet",
     "ensemble": "ensemble:Ensemble",
     "evolution": "evolution:Evolution",
+    "gaussian": "gaussian:Gaussian",
     "genetic": "genetic:Genetic",
     "grid": "grid:Grid",
     "random": "random_search:Random",

@@ -6,11 +6,13 @@ from dataclasses import replace
 import _search_tables
 import _table_collector
 import _table_disturbance
+import _table_journal
 import _table_models
+import numpy as np
 import pytest
 import search_table
 from _search_tables import ALL, SETS, Spec, chosen
-from _table_journal import TableJournal, best_tenth, measuring_order, to_confirm
+from _table_journal import TableJournal, best_tenth, measuring_order, to_confirm, to_settle
 
 from mmasched.errors import BadInput
 from mmasched.measure import Outcome
@@ -73,6 +75,7 @@ class FakeWorker:
 
     seen = []
     coded = False
+    spread = 0.0  # of the times by which a config is confirmed, on either side
 
     def __init__(self, *_):
         self.held = []
@@ -95,7 +98,8 @@ class FakeWorker:
         if function == "time_one":
             return self.timed(dict(self.held)[job["number"]], job["number"])
         timed = {n: self.timed(c, n) for n, c in self.held}
-        timed = {n: {**t, "repeat": 1.01 * t["cost"], "times": t["times"] * 40} for n, t in timed.items()}
+        around = np.linspace(1 - self.spread, 1 + self.spread, 40)
+        timed = {n: {**t, "repeat": 1.01 * t["cost"], "times": list(around * t["cost"])} for n, t in timed.items()}
         return {"status": "correct", "results": {str(n): t for n, t in timed.items()}}
 
     def timed(self, config, number):
@@ -134,6 +138,27 @@ def test_collecting_measures_everything_and_confirms_the_best_tenth(collector, j
     assert set(journal.repeats) == set(confirmed) and len(entries[confirmed[0]].times) == 40
     again = reopened(journal)
     assert [e.cost for e in again.entries.values()] == [e.cost and pytest.approx(e.cost) for e in entries.values()]
+
+
+def test_unsure_costs_get_rounds_until_they_are_sure_lowest_first(collector, journal, monkeypatch):
+    monkeypatch.setattr(FakeWorker, "spread", 0.06)
+    assert collector.collect(1000, float("inf")) and collector.settle(float("inf"))
+    confirmed = [e for e in journal.entries.values() if e.confirmed]
+    # The median absolute deviation is 3%, and sqrt(pi / 2) * 1.4826 * 3% / sqrt(n) < 0.5% from 125 samples on.
+    assert [len(e.times) for e in confirmed] == [160] * 7 and not to_settle(journal.entries.values())
+    assert [e.cost for e in confirmed] == [pytest.approx(e.config["a"] * 1e-3) for e in confirmed]
+    assert [len(e.times) for e in reopened(journal).entries.values() if e.confirmed] == [160] * 7
+    assert sorted(journal.repeats.values()) == pytest.approx([1.01e-3 * a for a in (1, 1, 2, 2, 3, 3, 4)])
+
+
+def test_settling_is_given_up_where_costs_stay_unsure_and_when_time_is_up(collector, journal, monkeypatch):
+    monkeypatch.setattr(FakeWorker, "spread", 0.9)
+    monkeypatch.setattr(_table_journal, "MOST_TIMES", 200)
+    assert collector.collect(1000, float("inf")) and not collector.settle(0.0)
+    left = to_settle(journal.entries.values())
+    assert len(left) == 7 and [c["a"] for c in left] == sorted(c["a"] for c in left)
+    assert collector.settle(float("inf"))
+    assert {len(e.times) for e in journal.entries.values() if e.confirmed} == {200}
 
 
 @pytest.mark.parametrize("overlap", [False, True])

@@ -28,7 +28,8 @@ class Header:
     ``knobs`` are the values of the space that was measured, by template; ``combinations`` of them there are, ``valid``
     of which meet the constraints. ``repeats`` are the ratios of a single pass to the true cost, ``floor`` the relative
     standard error of true costs (90th percentile), ``anchor`` the config that all were timed beside and its cost.
-    ``policy`` has the constants of timing, ``about`` says in words where costs come from.
+    ``policy`` has the constants of timing, ``about`` says in words where costs come from. ``registers``: the space is
+    that of a chip with so many times the vector registers (see ``loosened``).
     """
 
     problem: str
@@ -44,6 +45,7 @@ class Header:
     anchor: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
+    registers: int = 1
     versions: Mapping[str, str] = field(default_factory=tool_versions)
     time: str = field(default_factory=utc_now)
 
@@ -54,7 +56,8 @@ class Entry:
 
     ``cost`` is the true cost: the median of many interleaved rounds when ``confirmed``, else that of the single pass;
     seconds, or cycles in a modelled table, None for failures. ``single`` is the cost of the first single pass,
-    ``times`` are the samples behind ``cost``.
+    ``times`` are the samples behind ``cost``, or evenly spaced ones of those in order of size, where ``error``, the
+    relative standard error of a confirmed cost, is of all.
     """
 
     config: Config
@@ -63,6 +66,7 @@ class Entry:
     single: float | None = None
     times: tuple[float, ...] = ()
     confirmed: bool = False
+    error: float = 0.0
     build_seconds: float = 0.0
     verify_seconds: float = 0.0
     measure_seconds: float = 0.0
@@ -195,6 +199,7 @@ def entry_to_line(entry: Entry, knobs: KnobValues) -> dict[str, Any]:
         "cost": entry.cost,
         "single": entry.single,
         "times": list(entry.times),
+        "error": entry.error,
         "build_seconds": entry.build_seconds,
         "verify_seconds": entry.verify_seconds,
         "measure_seconds": entry.measure_seconds,
@@ -223,7 +228,7 @@ def entry_from_line(raw: Mapping[str, Any], knobs: KnobValues) -> Entry:
         None if raw.get("single") is None else _positive(raw["single"]),
         tuple(map(_positive, raw.get("times", ()))),
         bool(raw.get("confirmed", False)),
-        *(float(raw.get(name, 0.0)) for name in ("build_seconds", "verify_seconds", "measure_seconds")),
+        *(float(raw.get(name, 0.0)) for name in ("error", "build_seconds", "verify_seconds", "measure_seconds")),
         raw.get("resources", {}),
         str(raw.get("detail", "")),
     )

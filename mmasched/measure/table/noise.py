@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mmasched.log.record import config_key
 from mmasched.measure.table.format import Entry
 from mmasched.measure.timing import standard_error
+
+# Of hundreds of samples behind a cost a table keeps so many.
+KEPT = 64
 
 
 def noise_of(entries: Iterable[Entry], repeats: Iterable[float]) -> tuple[float, tuple[float, ...]]:
@@ -19,10 +23,23 @@ def noise_of(entries: Iterable[Entry], repeats: Iterable[float]) -> tuple[float,
     a config's second single pass to its confirmed cost, which come back sorted, their median moved to 1: an offset
     that all of them share changes no comparison.
     """
-    errors = [standard_error(entry.times) for entry in entries if entry.confirmed and len(entry.times) > 1]
+    errors = [error_of(entry) for entry in entries if entry.confirmed and len(entry.times) > 1]
     ratios = np.sort(np.array(list(repeats), float))
     centred = ratios / np.median(ratios) if len(ratios) else ratios
     return (float(np.quantile(errors, 0.9)) if errors else 0.0), tuple(float(f"{ratio:.5g}") for ratio in centred)
+
+
+def error_of(entry: Entry) -> float:
+    """The relative standard error of a confirmed cost."""
+    return entry.error or standard_error(entry.times)
+
+
+def shortened(entry: Entry) -> Entry:
+    """The entry with at most ``KEPT`` of its times, evenly spaced in order of size, and the standard error of all."""
+    if len(entry.times) <= KEPT:
+        return entry
+    kept = np.sort(entry.times)[np.linspace(0, len(entry.times) - 1, KEPT).round().astype(int)]
+    return replace(entry, times=tuple(kept.tolist()), error=standard_error(entry.times))
 
 
 def config_seed(entry: Entry, *more: int) -> list[int]:

@@ -73,21 +73,22 @@ def _narrowed_knob(knob: Knob, values: tuple) -> Knob:
     return type(knob)(knob.name, values, knob.doc)
 
 
-def thinned(space: Space, least: int = 5000, most: int = 6000) -> Space:
+def thinned(space: Space, least: int = 5000, most: int = 6000, fewer: Mapping[str, int] | None = None) -> Space:
     """The space with values left out of ordered knobs until it has at most ``most`` valid configs, at least ``least``.
 
     Again and again the largest template's ordered knob with most values loses the inner value closest, as a ratio, to
-    its neighbours; the first and the last value always stay. No measurement or model has a say. A smaller space is
-    returned as it is; one where every step would overshoot ends above ``most``.
+    its neighbours; the first and the last value always stay. Knobs in ``fewer`` come before all others, until they have
+    as many values as it says (2 or more). No measurement or model has a say. A smaller space is returned as it is; one
+    where every step would overshoot ends above ``most``.
     """
-    values = knob_values(space)
+    values, fewer = knob_values(space), fewer or {}
     while True:
         parts = members(space)
         counts = {part.template: count_or_estimate(part, most) for part in parts}
         total = sum(counts.values())
         if total <= most:
             return space
-        for smaller in _smaller(parts, counts, values):
+        for smaller in _smaller(parts, counts, values, fewer):
             candidate = narrowed(space, smaller)
             if sum(count_or_estimate(part, most) for part in members(candidate)) >= least:
                 space, values = candidate, smaller
@@ -103,11 +104,14 @@ def count_or_estimate(space: SearchSpace, most: int) -> int:
     return estimate if estimate > FAR * most else space.count_valid()
 
 
-def _smaller(parts: Sequence[SearchSpace], counts: Mapping[str, int], values: KnobValues) -> Iterator[KnobValues]:
+def _smaller(
+    parts: Sequence[SearchSpace], counts: Mapping[str, int], values: KnobValues, fewer: Mapping[str, int]
+) -> Iterator[KnobValues]:
     """The value lists after each possible removal, preferred ones first."""
     for part in sorted(parts, key=lambda part: (-counts[part.template], part.template)):
         ordered = [knob for knob in part.knobs if isinstance(knob, Ordered) and len(knob.values) > 2]
-        for knob in sorted(ordered, key=lambda knob: (-len(knob.values), knob.name)):
+        early = {knob.name: len(knob.values) > max(fewer.get(knob.name, len(knob.values)), 2) for knob in ordered}
+        for knob in sorted(ordered, key=lambda knob: (not early[knob.name], -len(knob.values), knob.name)):
             kept = list(knob.values)
             kept.pop(closest(kept))
             yield {**values, part.template: {**values[part.template], knob.name: kept}}

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mmasched.measure.table.noise import confirmed_times, noise_of, table_cost
+from mmasched.measure.table.noise import confirmed_times, error_of, noise_of, shortened, table_cost
 
 
 def test_single_passes_stray_as_the_repeats_did(table):
@@ -35,3 +37,16 @@ def test_confirming_draws_from_the_samples(table):
     times = confirmed_times(entry, 200, 1)
     assert len(times) == 200 and set(times) <= set(entry.times)
     assert np.median(times) == pytest.approx(entry.cost, rel=0.01)
+
+
+def test_of_many_times_a_table_keeps_some_and_how_sure_all_made_the_cost(table):
+    rng = np.random.default_rng(5)
+    times = tuple(1e-4 * (1 + 0.02 * rng.standard_normal(900)))
+    entry = replace(table.entries[0], times=times, cost=float(np.median(times)), confirmed=True)
+    short = shortened(entry)
+    assert len(short.times) == 64 and short.cost == entry.cost and shortened(short) is short
+    assert (min(short.times), max(short.times)) == (min(times), max(times))
+    assert np.median(short.times) == pytest.approx(entry.cost, rel=2e-3)
+    # A normal distribution's median is sqrt(pi / 2) times as unsure as its mean.
+    assert error_of(short) == error_of(entry) == pytest.approx(0.02 * 1.2533 / 30, rel=0.15)
+    assert noise_of([short], [])[0] == noise_of([entry], [])[0]

@@ -46,6 +46,14 @@ def test_unions_lose_values_where_most_configs_are():
     assert 60 <= small.count_valid() <= 80 and knob_values(small)["b"] == knob_values(make("b", (3, 2)))["b"]
 
 
+def test_some_knobs_lose_values_before_all_others():
+    space = make(sizes=(8, 6, 4))
+    small = thinned(space, 100, 200, {"k1": 2, "k2": 3})
+    # The largest first among them, too; 8 x 6 x 4 x 2 = 384 configs fall to 8 x 3 x 4 x 2 = 192.
+    assert [knob.size for knob in small.knobs] == [8, 3, 4, 2]
+    assert [knob.size for knob in thinned(space, 40, 50, {"k1": 1}).knobs] == [3, 2, 4, 2]
+
+
 def test_the_values_nearest_to_each_other_go_first():
     assert closest([1, 2, 3, 4, 8]) == 2
     assert closest([0, 8, 16]) == 1

@@ -1,0 +1,168 @@
+"""A search by a Gaussian process that knows the template's draft model and corrects it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from mmasched.search.base import Option, Strategy
+from mmasched.search.candidates import Candidates
+from mmasched.search.cost_model import relative_log_costs, training_rows
+from mmasched.search.failures import FailureModel
+from mmasched.search.gaussian_process import GaussianProcess
+from mmasched.search.inputs import ModelInputs
+from mmasched.search.prior import Prior
+from mmasched.space import Config, Space
+
+# Hyperparameters are set anew when there are so many times the observations that they were set with.
+GROWTH = 1.15
+
+
+class Gaussian(Strategy):
+    """Bayesian optimization: what the draft model says of a config, corrected by a Gaussian process.
+
+    The expected loss of speed of a config is a multiple of what the template's draft model expects, plus a smooth
+    function of knobs and analytic figures that observations teach. Before any observation that is the draft alone,
+    so the first batch is drafted and not random. A batch is chosen one by one for expected improvement, each as if the
+    ones before it had been measured and were as expected. Small spaces are ranked whole; of large ones a random pool,
+    and mutants of the best observed and best predicted configs.
+
+    With a prior from sibling problems, what they taught takes the draft's place until observations contradict it.
+    """
+
+    OPTIONS = (
+        Option("initial", 8, "observations before anything is learnt where no draft and no prior is known", low=1),
+        Option("steps", 15, "iterations that set the lengths of the kernel anew", low=1),
+        Option("squash", 0.7, "a loss of speed beyond so many natural logarithms is hardly told apart", low=1e-3),
+        Option("epsilon", 0.02, "share of picks made at random", low=0, high=1),
+        Option("shortlist", 1024, "configs of least expected cost among which improvement is looked for", low=1),
+        Option("most", 320, "observations that are learnt from", low=2),
+        Option("whole", 20000, "spaces of up to this many valid configs are ranked whole", low=0),
+        Option("pool", 4096, "random configs that are ranked of larger spaces", low=1),
+        Option("mutants", 1024, "mutated configs that are ranked besides the pool", low=0),
+        Option("draft", True, "whether the draft model is what is corrected"),
+        Option("prior_gate", 0.3, "a prior that ranks the observations worse than this is dropped", low=-1, high=1),
+        Option("likely_failure", 0.8, "configs that fail with more than this probability are left out", low=0, high=1),
+    )
+
+    def __init__(self, space: Space, **common: Any):
+        super().__init__(space, **common)
+        self._inputs = ModelInputs(space, self.features)
+        self._failures = FailureModel(self.options.likely_failure)
+        self._candidates: Candidates | None = None
+        self._process: GaussianProcess | None = None
+        self._fitted_with = 0
+
+    def suggest(self, n: int) -> Iterable[Config]:
+        o = self.options
+        costs = self.costs
+        drafted = o.draft and self.features is not None
+        if not drafted and not self.prior and (len(costs) < o.initial or self.best is None):
+            return
+        if self._candidates is None:
+            self._candidates = Candidates(self._inputs, 1, o.whole, o.pool, self.rng)
+        if not len(self._candidates.rows):
+            return
+        if self._process is None:
+            self._begin()
+        self._learn(costs)
+        self._candidates.rescore(0, self._score)
+        rows, scores = self._candidates.scored(self._score, self.best_first(), o.mutants, self.rng)
+        open_ = self.unseen(rows)
+        open_[open_] = ~self._failures.likely(self._inputs, rows[open_])
+        rows, scores = rows[open_], scores[0, open_]
+        short = np.argsort(-scores, kind="stable")[: o.shortlist]
+        by_chance = int(self.rng.binomial(n, o.epsilon))  # `propose` fills up at random.
+        yield from map(self.space.config, self._most_promising(rows[short], n - by_chance))
+
+    def _begin(self) -> None:
+        o = self.options
+        inputs = self._candidates.inputs
+        known = np.where(np.isfinite(inputs), inputs, np.nan)
+        low, high = np.fmin.reduce(known, axis=0), np.fmax.reduce(known, axis=0)
+        self._low, self._range = np.nan_to_num(low), np.nan_to_num(high - low)
+        self._draft_column = self.space.dim if o.draft and self.features is not None else None
+        self._prior = Prior(self.prior, inputs.shape[1], 1, o.prior_gate, self.rng)
+        self._renew()
+
+    def _renew(self) -> None:
+        """A process for the basis functions that there are now."""
+        names = ["prior"] * self._prior.active + ["draft"] * (self._draft_column is not None)
+        weights = np.array([1.0, 0.0][: len(names)])
+        self._varying = np.flatnonzero(self._range > 0)
+        self._process = GaussianProcess(len(self._varying), weights, unit=self.options.squash / 2)
+        self._fitted_with = 0
+
+    def _squashed(self, loss: np.ndarray) -> np.ndarray:
+        scale = self.options.squash
+        return scale * -np.expm1(-np.maximum(loss, -scale) / scale)
+
+    def _basis(self, inputs: np.ndarray) -> np.ndarray:
+        found = []
+        if self._prior.active:
+            found.append(self._squashed(-self._prior.score(0, inputs)))
+        if self._draft_column is not None:
+            loss = math.log(2) * (inputs[:, self._draft_column] - self._low[self._draft_column])
+            found.append(self._squashed(np.nan_to_num(loss, nan=self.options.squash)))
+        return np.array(found, float).reshape(len(found), len(inputs)).T
+
+    def _scaled(self, inputs: np.ndarray) -> np.ndarray:
+        varying = self._varying
+        scaled = (inputs[:, varying].astype(float) - self._low[varying]) / self._range[varying]
+        return np.nan_to_num(scaled, nan=0.5)
+
+    def _learn(self, costs: np.ndarray) -> None:
+        if np.isnan(costs).all():
+            return
+        o = self.options
+        learnt = training_rows(costs, o.most)
+        inputs = self._inputs.matrix(self.rows[learnt])
+        losses = relative_log_costs(costs[learnt])
+        self._failures.fit(inputs, np.isnan(costs[learnt]))
+        if self._prior.active:
+            self._prior.judge(inputs, -losses)
+            if not self._prior.active:
+                self._renew()
+        steps = o.steps if len(costs) >= GROWTH * self._fitted_with else 0
+        if steps:
+            self._fitted_with = len(costs)
+        self._process.fit(self._scaled(inputs), self._basis(inputs), self._squashed(losses), steps)
+
+    def _score(self, _: int, inputs: np.ndarray) -> np.ndarray:
+        return -self._process.mean(self._scaled(inputs), self._basis(inputs)).astype(np.float32)
+
+    def _most_promising(self, rows: np.ndarray, n: int) -> np.ndarray:
+        if not len(rows):
+            return rows
+        known = self.best_first()[:64]
+        inputs = self._inputs.matrix(rows)
+        posterior = self._process.posterior(self._scaled(inputs), self._basis(inputs))
+        if len(known):
+            incumbent = float((-self._score(0, self._inputs.matrix(known))).min())
+        else:
+            incumbent = float(posterior.mean.min())
+        open_, picked = np.ones(len(rows), bool), []
+        while len(picked) < min(n, len(rows)):
+            deviation = posterior.deviation
+            gain = (incumbent - posterior.mean) / deviation
+            # In logarithms, or far from the incumbent nothing could be told apart.
+            worth = np.log(deviation) + _log_improvement(gain)
+            worth += 1e-6 * self.rng.random(len(worth))
+            best = int(np.argmax(np.where(open_, worth, -np.inf)))
+            open_[best] = False
+            picked.append(best)
+            posterior.expect(best)
+        return rows[picked]
+
+
+def _log_improvement(gain: np.ndarray) -> np.ndarray:
+    """Logarithm of the expected improvement of a standard normal over -gain, stable where that is tiny."""
+    improvement = norm.pdf(gain) + gain * norm.cdf(gain)
+    # For very negative gains the sum cancels; its leading term is pdf / gain^2.
+    return np.where(
+        gain > -6, np.log(np.maximum(improvement, 1e-300)), norm.logpdf(gain) - 2 * np.log(np.abs(gain) + 1e-9)
+    )
