@@ -26,8 +26,8 @@ MOST_ROWS = 1024
 def training_rows(costs: np.ndarray, most: int | None = None) -> np.ndarray:
     """Indices, ascending, of the observations that a model learns from: all, as long as they are few.
 
-    Of more than ``most`` (``MOST_ROWS``) the best half as many, and of the others, failures (NaN) included, as many at regular
-    distances in the order in which they were observed.
+    Of more than ``most`` (``MOST_ROWS``) the best half as many, and of the others, failures (NaN) included, as many at
+    regular distances in the order in which they were observed.
     """
     most = MOST_ROWS if most is None else most
     if len(costs) <= most:
