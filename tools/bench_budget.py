@@ -23,6 +23,7 @@ from _budget_replay import POLICIES, drafted_table, spend
 from _search_summary import interval
 from _search_tables import ROOT, TABLES, chosen
 
+from mmasched import search
 from mmasched.errors import BadInput, Missing
 from mmasched.measure.table import Table, read_table
 from mmasched.network import Network, network
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--trials", type=int, nargs="+", default=[128, 256, 512, 1024], help="budgets")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--strategy", default="ensemble")
+    parser.add_argument("--strategy", default=search.default())
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "search" / "networks", help="made-up tables")
     parser.add_argument("--runs", type=Path, default=ROOT / "out" / "search" / "budgets.jsonl", help="runs so far")
     return _bench.run(parser, bench, arguments, kind="replayed from tables, whose kinds they say")

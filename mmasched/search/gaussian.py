@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,11 +12,14 @@ from mmasched.search.base import Option, Strategy
 from mmasched.search.candidates import Candidates
 from mmasched.search.cost_model import relative_log_costs, training_rows
 from mmasched.search.failures import FailureModel
-from mmasched.search.gaussian_process import GaussianProcess
+from mmasched.search.gaussian_process import GaussianProcess, Points
 from mmasched.search.inputs import ModelInputs
 from mmasched.search.prior import Prior
 from mmasched.space import Config, Space
 
+# The stopping rule listens from so many observations on, and believes so many batches in a row.
+CALM_FROM = 32
+CALM_BATCHES = 2
 # Hyperparameters are set anew when there are so many times the observations that they were set with.
 GROWTH = 1.15
 
@@ -47,6 +49,8 @@ class Gaussian(Strategy):
         Option("draft", True, "whether the draft model is what is corrected"),
         Option("prior_gate", 0.3, "a prior that ranks the observations worse than this is dropped", low=-1, high=1),
         Option("likely_failure", 0.8, "configs that fail with more than this probability are left out", low=0, high=1),
+        Option("deviations", 1.0, "standard deviations by which the stopping rule trusts in luck", low=0),
+        Option("stop_gain", 0.0, "finished when no config is expected to gain this share of the cost; 0: never", low=0),
     )
 
     def __init__(self, space: Space, **common: Any):
@@ -56,20 +60,12 @@ class Gaussian(Strategy):
         self._candidates: Candidates | None = None
         self._process: GaussianProcess | None = None
         self._fitted_with = 0
+        self._calm = 0
 
     def suggest(self, n: int) -> Iterable[Config]:
         o = self.options
-        costs = self.costs
-        drafted = o.draft and self.features is not None
-        if not drafted and not self.prior and (len(costs) < o.initial or self.best is None):
+        if not self._learn():
             return
-        if self._candidates is None:
-            self._candidates = Candidates(self._inputs, 1, o.whole, o.pool, self.rng)
-        if not len(self._candidates.rows):
-            return
-        if self._process is None:
-            self._begin()
-        self._learn(costs)
         self._candidates.rescore(0, self._score)
         rows, scores = self._candidates.scored(self._score, self.best_first(), o.mutants, self.rng)
         open_ = self.unseen(rows)
@@ -79,35 +75,54 @@ class Gaussian(Strategy):
         by_chance = int(self.rng.binomial(n, o.epsilon))  # `propose` fills up at random.
         yield from map(self.space.config, self._most_promising(rows[short], n - by_chance))
 
+    @property
+    def finished(self) -> bool:
+        """Whether in the last batches no config was expected to gain what the option stop_gain asks."""
+        return self.options.stop_gain > 0 and self._calm >= CALM_BATCHES
+
+    def expected(self, rows: np.ndarray) -> np.ndarray | None:
+        """Expected losses of speed float64[n], squashed, of rows int16[n, width]; None while nothing is known."""
+        return -self._score(0, self._inputs.matrix(rows)) if self._learn() else None
+
     def _begin(self) -> None:
         o = self.options
+        self._candidates = Candidates(self._inputs, 1, o.whole, o.pool, self.rng)
+        if not len(self._candidates.rows):
+            return
         inputs = self._candidates.inputs
         known = np.where(np.isfinite(inputs), inputs, np.nan)
         low, high = np.fmin.reduce(known, axis=0), np.fmax.reduce(known, axis=0)
         self._low, self._range = np.nan_to_num(low), np.nan_to_num(high - low)
-        self._draft_column = self.space.dim if o.draft and self.features is not None else None
-        self._prior = Prior(self.prior, inputs.shape[1], 1, o.prior_gate, self.rng)
+        draft = self.space.dim if o.draft and self.features is not None else None
+        dim = inputs.shape[1]
+        # Each is given up by itself; the first that is left is what observations correct.
+        self._beliefs = [
+            Prior(self.prior, dim, 1, o.prior_gate, self.rng),
+            Prior((), dim, 1, o.prior_gate, self.rng, draft),
+        ]
         self._renew()
 
     def _renew(self) -> None:
-        """A process for the basis functions that there are now."""
-        names = ["prior"] * self._prior.active + ["draft"] * (self._draft_column is not None)
-        weights = np.array([1.0, 0.0][: len(names)])
+        """A process that corrects what is still believed."""
+        inputs = self._candidates.inputs
+        self._believed = [belief for belief in self._beliefs if belief.active]
+        self._least = [float(-belief.score(0, inputs).max()) for belief in self._believed]
         self._varying = np.flatnonzero(self._range > 0)
+        weights = np.array([1.0, 0.0][: len(self._believed)])
         self._process = GaussianProcess(len(self._varying), weights, unit=self.options.squash / 2)
         self._fitted_with = 0
+        self._points = Points(self._process, self._scaled(inputs), self._basis(inputs))
 
     def _squashed(self, loss: np.ndarray) -> np.ndarray:
         scale = self.options.squash
         return scale * -np.expm1(-np.maximum(loss, -scale) / scale)
 
     def _basis(self, inputs: np.ndarray) -> np.ndarray:
-        found = []
-        if self._prior.active:
-            found.append(self._squashed(-self._prior.score(0, inputs)))
-        if self._draft_column is not None:
-            loss = math.log(2) * (inputs[:, self._draft_column] - self._low[self._draft_column])
-            found.append(self._squashed(np.nan_to_num(loss, nan=self.options.squash)))
+        """What is believed of the losses, float64[n, beliefs]."""
+        found = [
+            self._squashed(-belief.score(0, inputs) - least)
+            for belief, least in zip(self._believed, self._least, strict=True)
+        ]
         return np.array(found, float).reshape(len(found), len(inputs)).T
 
     def _scaled(self, inputs: np.ndarray) -> np.ndarray:
@@ -115,25 +130,34 @@ class Gaussian(Strategy):
         scaled = (inputs[:, varying].astype(float) - self._low[varying]) / self._range[varying]
         return np.nan_to_num(scaled, nan=0.5)
 
-    def _learn(self, costs: np.ndarray) -> None:
-        if np.isnan(costs).all():
-            return
-        o = self.options
+    def _learn(self) -> bool:
+        """Learns from what was observed; False where there is nothing to go by or nothing to choose from."""
+        o, costs = self.options, self.costs
+        drafted = o.draft and self.features is not None
+        if not drafted and not self.prior and (len(costs) < o.initial or self.best is None):
+            return False
+        if self._candidates is None:
+            self._begin()
+        if self._process is None or np.isnan(costs).all():
+            return self._process is not None
         learnt = training_rows(costs, o.most)
         inputs = self._inputs.matrix(self.rows[learnt])
         losses = relative_log_costs(costs[learnt])
         self._failures.fit(inputs, np.isnan(costs[learnt]))
-        if self._prior.active:
-            self._prior.judge(inputs, -losses)
-            if not self._prior.active:
-                self._renew()
+        for belief in self._believed:
+            belief.judge(inputs, -losses)
+        if not all(belief.active for belief in self._believed):
+            self._renew()
         steps = o.steps if len(costs) >= GROWTH * self._fitted_with else 0
         if steps:
             self._fitted_with = len(costs)
         self._process.fit(self._scaled(inputs), self._basis(inputs), self._squashed(losses), steps)
+        return True
 
     def _score(self, _: int, inputs: np.ndarray) -> np.ndarray:
-        return -self._process.mean(self._scaled(inputs), self._basis(inputs)).astype(np.float32)
+        if inputs is self._candidates.inputs:
+            return -self._points.mean()
+        return -Points(self._process, self._scaled(inputs), self._basis(inputs)).mean()
 
     def _most_promising(self, rows: np.ndarray, n: int) -> np.ndarray:
         if not len(rows):
@@ -145,6 +169,7 @@ class Gaussian(Strategy):
             incumbent = float((-self._score(0, self._inputs.matrix(known))).min())
         else:
             incumbent = float(posterior.mean.min())
+        self._judge_gain(incumbent - posterior.mean + self.options.deviations * posterior.deviation)
         open_, picked = np.ones(len(rows), bool), []
         while len(picked) < min(n, len(rows)):
             deviation = posterior.deviation
@@ -157,6 +182,12 @@ class Gaussian(Strategy):
             picked.append(best)
             posterior.expect(best)
         return rows[picked]
+
+    def _judge_gain(self, gains: np.ndarray) -> None:
+        """Gains are logarithms: losses hardly differ from them near the best config."""
+        o = self.options
+        if o.stop_gain and len(self.costs) >= CALM_FROM:
+            self._calm = self._calm + 1 if gains.max() < np.log1p(o.stop_gain) else 0
 
 
 def _log_improvement(gain: np.ndarray) -> np.ndarray:

@@ -37,6 +37,8 @@ class GaussianProcess:
         self._deviations = np.array([LENGTH_DEVIATION] * dim + [VARIANCE_DEVIATION, NOISE_DEVIATION])
         self.parameters = self._means.copy()
         """Logarithms of the lengths, of the variance and of the noise's variance."""
+        self.version = 0
+        """Rises whenever covariances with observations are no longer what they were."""
         self._inputs = np.zeros((0, dim))
         self._basis = np.zeros((0, len(self._weights)))
         self._factor: np.ndarray | None = None
@@ -50,6 +52,9 @@ class GaussianProcess:
 
     def fit(self, inputs: np.ndarray, basis: np.ndarray, targets: np.ndarray, steps: int) -> None:
         """Learn from observations; hyperparameters move from where they are by at most ``steps`` steps of L-BFGS."""
+        known = len(self._inputs)
+        if steps or len(inputs) < known or not np.array_equal(inputs[:known], self._inputs):
+            self.version += 1
         self._inputs, self._basis = inputs, self._with_constant(basis)
         residual = (targets - basis @ self._weights) / self._unit
         # A constant that is not known at all: what is left is centred.
@@ -68,20 +73,13 @@ class GaussianProcess:
             self._factor = cho_factor(kernel, lower=True)[0]
             self._alpha = cho_solve((self._factor, True), residual)
 
-    def mean(self, inputs: np.ndarray, basis: np.ndarray) -> np.ndarray:
-        """Expected targets float64[m], in the caller's units."""
-        expected = basis @ self._weights
-        if self._factor is None:
-            return expected
-        return expected + self._unit * (self._centre + self._cross(inputs, basis) @ self._alpha)
-
     def posterior(self, inputs: np.ndarray, basis: np.ndarray) -> Posterior:
         """What is known at some points, from which variances under further observations can be had."""
         return Posterior(self, inputs, basis)
 
-    def _cross(self, inputs: np.ndarray, basis: np.ndarray) -> np.ndarray:
-        own = self._with_constant(basis)
-        return self._kernel(inputs, self._inputs) + BASIS_DEVIATION**2 * (own @ self._basis.T)
+    def _cross(self, inputs: np.ndarray, own: np.ndarray, first: int = 0) -> np.ndarray:
+        """Covariances of points, whose basis and constant are ``own``, with the observations from ``first`` on."""
+        return self._kernel(inputs, self._inputs[first:]) + BASIS_DEVIATION**2 * (own @ self._basis[first:].T)
 
     def _with_constant(self, basis: np.ndarray) -> np.ndarray:
         return np.hstack([basis / self._unit, np.ones((len(basis), 1))])
@@ -114,16 +112,42 @@ class GaussianProcess:
         return float(loss), gradient + strays / self._deviations
 
 
+class Points:
+    """Points whose means are asked for again and again: covariances with observations are kept while they hold."""
+
+    def __init__(self, process: GaussianProcess, inputs: np.ndarray, basis: np.ndarray):
+        self._process, self._inputs = process, inputs
+        self._expected = basis @ process._weights
+        self._basis = process._with_constant(basis)
+        self._version = -1
+        self._cross = np.zeros((len(inputs), 0), np.float32)
+
+    def mean(self) -> np.ndarray:
+        """Expected targets float64[m], in the caller's units."""
+        process = self._process
+        if process._factor is None:
+            return self._expected
+        if self._version != process.version:
+            self._version, self._cross = process.version, self._cross[:, :0]
+        known = self._cross.shape[1]
+        if known < len(process._inputs):
+            more = process._cross(self._inputs, self._basis, known).astype(np.float32)
+            self._cross = np.hstack([self._cross, more])
+        return self._expected + process._unit * (process._centre + self._cross @ process._alpha)
+
+
 class Posterior:
     """Means and variances at m points, float64[m], in the caller's units."""
 
     def __init__(self, process: GaussianProcess, inputs: np.ndarray, basis: np.ndarray):
         self._process, self._inputs = process, inputs
         self._basis = process._with_constant(basis)
-        self.mean = process.mean(inputs, basis)
+        self.mean = basis @ process._weights
         self._solved = np.zeros((0, len(inputs)))
         if process._factor is not None:
-            self._solved = solve_triangular(process._factor, process._cross(inputs, basis).T, lower=True)
+            cross = process._cross(inputs, self._basis)
+            self.mean = self.mean + process._unit * (process._centre + cross @ process._alpha)
+            self._solved = solve_triangular(process._factor, cross.T, lower=True)
         own = math.exp(process.parameters[-2]) + BASIS_DEVIATION**2 * (self._basis**2).sum(axis=1)
         self._variance = own - (self._solved**2).sum(axis=0)
 

@@ -33,7 +33,7 @@ def names() -> list[str]:
 
 def default() -> str:
     """The strategy that is used when none is asked for."""
-    return "ensemble"
+    return "gaussian"
 
 
 def strategy_class(name: str) -> type[Strategy]:

@@ -231,12 +231,15 @@ def test_the_cost_model_is_judged(folder, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "| odd_27.jsonl.xz | measured | knobs | 16 |" in printed and "knobs, analytic and resources" in printed
     one, other = folder / "conv3x3_56.jsonl.xz", folder / "odd_27.jsonl.xz"
-    assert _search_quality.kinds_of_features(one) == ["knobs", "knobs and analytic"]
-    assert _search_quality.kinds_of_features(other)[2:] == ["knobs, analytic and resources"]
+    process = "knobs and analytic, Gaussian process on the draft"
+    assert _search_quality.kinds_of_features(one) == ["knobs", "knobs and analytic", process]
+    assert _search_quality.kinds_of_features(other)[3:] == ["knobs, analytic and resources"]
     by_kind = {kind: _search_quality.model_quality(other, 1, kind)[0]["inputs"]
                for kind in _search_quality.kinds_of_features(other)}  # fmt: skip
-    knobs, analytic, resources = by_kind.values()
-    assert knobs < analytic and resources == analytic + 2
+    knobs, analytic, processed, resources = by_kind.values()
+    assert knobs < analytic == processed and resources == analytic + 2
+    (row,) = (row for row in _search_quality.model_quality(other, 2, process) if row["observations"] == 64)
+    assert row["rank_correlation"] > 0.4 and row["recall_of_best_tenth"] > 0.15
     rows = _search_quality.model_quality(other, 2)
     assert [row["observations"] for row in rows] == [16, 64]
     # What fails here does so at random, which no model can know: it disturbs, and guessing would still give 0 and 0.1.

@@ -90,7 +90,7 @@ def test_the_same_proposals_after_an_interruption(name, problem, table, tmp_path
         assert tried(result) == whole[:trials]
 
 
-@pytest.mark.parametrize("name", ["random", "ensemble"])
+@pytest.mark.parametrize("name", ["random", "ensemble", "gaussian"])
 def test_another_seed_learns_what_the_log_has_and_tries_something_else(name, problem, table, tmp_path):
     log = tmp_path / "log.jsonl"
     first = tried(tune(problem, TARGET, 20, name, log, 0, TableRunner(table, seed=7)))

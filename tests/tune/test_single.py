@@ -176,8 +176,9 @@ def test_patience_ends_a_search_that_no_longer_gains(problem, make_runner):
     assert result.ended in ("patience", "exhausted") and 10 < result.trials < 200
 
 
-def test_a_strategy_that_expects_no_gain_ends_a_search(problem, make_runner):
-    result = run(problem, make_runner(), 500, strategy="ensemble:stop_gain=0.5,members=2")
+@pytest.mark.parametrize("strategy", ["ensemble:stop_gain=0.5,members=2", "gaussian:stop_gain=0.5"])
+def test_a_strategy_that_expects_no_gain_ends_a_search(problem, make_runner, strategy):
+    result = run(problem, make_runner(), 500, strategy=strategy)
     assert result.ended == "satisfied" and 32 <= result.trials < 500
 
 
