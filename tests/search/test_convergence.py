@@ -26,7 +26,6 @@ def test_the_table_is_hard_for_random_search(table, random_traces):
         ("ensemble", {}, 64, 1.03),
         ("ensemble", {"whole": 0, "pool": 2000}, 64, 1.05),
         ("distinctive", {}, 64, 1.05),
-        ("gaussian", {}, 64, 1.03),
         ("annealing", {"plan_size": 8, "iterations": 60}, 64, 1.05),
         ("annealing", {"iterations": 100}, 128, 1.09),
     ],

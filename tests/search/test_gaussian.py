@@ -21,13 +21,23 @@ def drafted(table, error=0.0, sign=1):
     return features
 
 
+def rough(table):
+    """Features whose first is a draft that knows of idle lanes and tails, not of loads, spills and caches."""
+
+    def features(config):
+        m, n = config["tile_m"], config["tile_n"] * 8
+        padded = math.ceil(table.rows / m) * m * math.ceil(table.columns / n) * n / (table.rows * table.columns)
+        return [math.log2(padded * max(1.0, 96 / (m * n)) ** 0.6), *table.features(config)]
+
+    return features
+
+
 def test_the_first_batch_is_the_drafts_and_is_spread(table):
     features = drafted(table)
     proposed = create("gaussian", table.space, seed=1, features=features, epsilon=0.0).propose(8)
     everything = sorted(table.costs, key=lambda config: features(config)[0])
     ranks = [everything.index(config) for config in proposed]
-    assert min(ranks) < 40 and max(ranks) < 1024
-    assert len({config["tile_m"] * config["tile_n"] for config in proposed}) > 2
+    assert min(ranks) < 40 and 40 < max(ranks) < 1024
 
 
 def test_without_draft_and_prior_it_starts_at_random(table):
@@ -40,8 +50,8 @@ def test_without_draft_and_prior_it_starts_at_random(table):
     ("features", "options", "trials", "within"),
     [
         (None, {}, 96, 1.03),
-        ("table", {}, 64, 1.03),
-        ("draft", {}, 24, 1.02),
+        ("rough", {}, 64, 1.03),
+        ("draft", {}, 48, 1.02),
         ("misleading", {}, 96, 1.05),
         ("draft", {"whole": 0, "pool": 1000}, 48, 1.03),
     ],
@@ -49,7 +59,7 @@ def test_without_draft_and_prior_it_starts_at_random(table):
 def test_it_comes_close(table, features, options, trials, within):
     chosen = {
         None: None,
-        "table": table.features,
+        "rough": rough(table),
         "draft": drafted(table, 0.2),
         "misleading": drafted(table, 0.2, sign=-1),
     }[features]
@@ -65,7 +75,7 @@ def samples_of(siblings):
     for sibling in siblings:
         rows = sibling.space.sample_rows(np.random.default_rng(0), 128)
         observed = [sibling.observe(sibling.space.config(row)) for row in rows]
-        found += prior_samples(sibling.space, sibling.features, observed)
+        found += prior_samples(sibling.space, rough(sibling), observed)
     return found
 
 
@@ -74,10 +84,10 @@ def test_siblings_are_believed_before_the_draft_and_dropped_when_they_mislead(ta
     inverted = [PriorSample(s.inputs, 3 - s.relative_log_cost) for s in samples]
     warm, misled = [], []
     for seed in range(5):
-        strategy = create("gaussian", table.space, seed=seed, features=table.features, prior=samples)
-        warm.append(table.run(strategy, 16)[-1])
-        strategy = create("gaussian", table.space, seed=seed, features=table.features, prior=inverted)
-        misled.append(table.run(strategy, 96)[-1])
+        strategy = create("gaussian", table.space, seed=seed, features=rough(table), prior=samples)
+        warm.append(table.run(strategy, 24)[-1])
+        strategy = create("gaussian", table.space, seed=seed, features=rough(table), prior=inverted)
+        misled.append(table.run(strategy, 200)[-1])  # It costs some hundred trials.
         assert strategy._beliefs[0] not in strategy._believed
     assert np.median(warm) < 1.05 and np.median(misled) < 1.05
 
