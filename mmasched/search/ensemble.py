@@ -16,11 +16,9 @@ from mmasched.search.cost_model import Trees, relative_log_costs, training_rows
 from mmasched.search.failures import FailureModel
 from mmasched.search.inputs import ModelInputs
 from mmasched.search.prior import Prior
+from mmasched.search.stopping import STOP_GAIN, StoppingRule
 from mmasched.space import Config, Space
 
-# The stopping rule listens from so many observations on, and believes so many batches in a row.
-CALM_FROM = 32
-CALM_BATCHES = 2
 # By so much a draft's logarithms may be wrong: the first batch is drawn around its favourites.
 UNTAUGHT = 0.2
 
@@ -66,7 +64,7 @@ class Ensemble(Strategy):
             "failures", "worst", "what cost models learn of failures: worse than all, or nothing",
             choices=("worst", "nothing"),
         ),
-        Option("stop_gain", 0.0, "finished when no config is expected to gain this share of the cost; 0: never", low=0),
+        STOP_GAIN,
     )  # fmt: skip
 
     def __init__(self, space: Space, **common: Any):
@@ -77,7 +75,7 @@ class Ensemble(Strategy):
         parameters = {"max_depth": o.depth, "eta": 0.3, "min_child_weight": 0, "objective": objective}
         self._models = [Trees(o.rounds, **parameters) for _ in range(o.members)]
         self._failures = FailureModel(o.likely_failure)
-        self._calm = 0
+        self._rule = StoppingRule(o.stop_gain)
         # What to add to the prior's scores so that their mean is that of the observations.
         self._shifts = np.zeros(o.members, np.float32)
         self._prior: Prior | None = None
@@ -110,22 +108,15 @@ class Ensemble(Strategy):
         open_ = self.unseen(candidates)
         open_[open_] = ~self._failures.likely(self._inputs, candidates[open_])
         candidates, scores = candidates[open_], scores[:, open_]
-        self._judge_gain(scores)
+        # Scores are logarithms of speed relative to the best config, which has 0.
+        self._rule.judge(float(optimism(scores, o.deviations).max(initial=-np.inf)), len(costs))
         yield from self._around_best(n)
         yield from self._batch(candidates, scores, n)
 
     @property
     def finished(self) -> bool:
         """Whether in the last batches no config was expected to gain what the option stop_gain asks."""
-        return self.options.stop_gain > 0 and self._calm >= CALM_BATCHES
-
-    def _judge_gain(self, scores: np.ndarray) -> None:
-        """Scores are logarithms of speed relative to the best config, which has 0."""
-        o = self.options
-        if not o.stop_gain or len(self.costs) < CALM_FROM:
-            return
-        gain = optimism(scores, o.deviations).max(initial=-np.inf)
-        self._calm = self._calm + 1 if gain < np.log1p(o.stop_gain) else 0
+        return self._rule.finished
 
     def _around_best(self, n: int) -> Iterable[Config]:
         """Coordinate descent: steps from the best config, those first that the members' mean likes best."""

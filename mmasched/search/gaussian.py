@@ -15,11 +15,9 @@ from mmasched.search.failures import FailureModel
 from mmasched.search.gaussian_process import GaussianProcess, Points
 from mmasched.search.inputs import ModelInputs
 from mmasched.search.prior import Prior
+from mmasched.search.stopping import STOP_GAIN, StoppingRule
 from mmasched.space import Config, Space
 
-# The stopping rule listens from so many observations on, and believes so many batches in a row.
-CALM_FROM = 32
-CALM_BATCHES = 2
 # Hyperparameters are set anew when there are so many times the observations that they were set with.
 GROWTH = 1.15
 
@@ -50,7 +48,7 @@ class Gaussian(Strategy):
         Option("prior_gate", 0.3, "a prior that ranks the observations worse than this is dropped", low=-1, high=1),
         Option("likely_failure", 0.8, "configs that fail with more than this probability are left out", low=0, high=1),
         Option("deviations", 1.0, "standard deviations by which the stopping rule trusts in luck", low=0),
-        Option("stop_gain", 0.0, "finished when no config is expected to gain this share of the cost; 0: never", low=0),
+        STOP_GAIN,
     )
 
     def __init__(self, space: Space, **common: Any):
@@ -60,7 +58,7 @@ class Gaussian(Strategy):
         self._candidates: Candidates | None = None
         self._process: GaussianProcess | None = None
         self._fitted_with = 0
-        self._calm = 0
+        self._rule = StoppingRule(self.options.stop_gain)
 
     def suggest(self, n: int) -> Iterable[Config]:
         o = self.options
@@ -78,7 +76,7 @@ class Gaussian(Strategy):
     @property
     def finished(self) -> bool:
         """Whether in the last batches no config was expected to gain what the option stop_gain asks."""
-        return self.options.stop_gain > 0 and self._calm >= CALM_BATCHES
+        return self._rule.finished
 
     def expected(self, rows: np.ndarray) -> np.ndarray | None:
         """Expected losses of speed float64[n], squashed, of rows int16[n, width]; None while nothing is known."""
@@ -169,7 +167,9 @@ class Gaussian(Strategy):
             incumbent = float((-self._score(0, self._inputs.matrix(known))).min())
         else:
             incumbent = float(posterior.mean.min())
-        self._judge_gain(incumbent - posterior.mean + self.options.deviations * posterior.deviation)
+        # Near the best config losses hardly differ from the logarithms that they squash.
+        hoped = incumbent - posterior.mean + self.options.deviations * posterior.deviation
+        self._rule.judge(float(hoped.max()), len(self.costs))
         open_, picked = np.ones(len(rows), bool), []
         while len(picked) < min(n, len(rows)):
             deviation = posterior.deviation
@@ -182,12 +182,6 @@ class Gaussian(Strategy):
             picked.append(best)
             posterior.expect(best)
         return rows[picked]
-
-    def _judge_gain(self, gains: np.ndarray) -> None:
-        """Gains are logarithms: losses hardly differ from them near the best config."""
-        o = self.options
-        if o.stop_gain and len(self.costs) >= CALM_FROM:
-            self._calm = self._calm + 1 if gains.max() < np.log1p(o.stop_gain) else 0
 
 
 def _log_improvement(gain: np.ndarray) -> np.ndarray:
