@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm
+from threadpoolctl import ThreadpoolController
 
 from mmasched.search.base import Option, Strategy
 from mmasched.search.candidates import Candidates
@@ -61,9 +63,15 @@ class Gaussian(Strategy):
         self._rule = StoppingRule(self.options.stop_gain)
 
     def suggest(self, n: int) -> Iterable[Config]:
+        # Matrices are so small that threads would cost more than they save, and other cores are building candidates.
+        with _linear_algebra().limit(limits=1, user_api="blas"):
+            rows = self._chosen(n)
+        return map(self.space.config, rows)
+
+    def _chosen(self, n: int) -> Iterable[np.ndarray]:
         o = self.options
         if not self._learn():
-            return
+            return ()
         self._candidates.rescore(0, self._score)
         rows, scores = self._candidates.scored(self._score, self.best_first(), o.mutants, self.rng)
         open_ = self.unseen(rows)
@@ -71,7 +79,7 @@ class Gaussian(Strategy):
         rows, scores = rows[open_], scores[0, open_]
         short = np.argsort(-scores, kind="stable")[: o.shortlist]
         by_chance = int(self.rng.binomial(n, o.epsilon))  # `propose` fills up at random.
-        yield from map(self.space.config, self._most_promising(rows[short], n - by_chance))
+        return self._most_promising(rows[short], n - by_chance)
 
     @property
     def finished(self) -> bool:
@@ -182,6 +190,11 @@ class Gaussian(Strategy):
             picked.append(best)
             posterior.expect(best)
         return rows[picked]
+
+
+@lru_cache(maxsize=1)
+def _linear_algebra() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _log_improvement(gain: np.ndarray) -> np.ndarray:
