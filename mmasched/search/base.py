@@ -86,8 +86,9 @@ class Strategy(ABC):
     """Base of all strategies: options, randomness, memory. A strategy itself only says what to try next: `suggest`.
 
     `features` gives numbers that describe a config to learning strategies (same length for all configs, NaN for
-    unknown); `prior` is what sibling problems taught. Strategies that do not learn ignore both. The same seed, space
-    and observations give the same proposals. Raises BadInput for unknown or unfit options.
+    unknown), the first of them the base-2 logarithm of what an analytic model, the draft, expects it to cost; `prior`
+    is what sibling problems taught. Strategies that do not learn ignore both. The same seed, space and observations
+    give the same proposals. Raises BadInput for unknown or unfit options.
     """
 
     OPTIONS: ClassVar[tuple[Option, ...]] = ()

@@ -151,8 +151,9 @@ class Ensemble(Strategy):
 
     def _adopt_prior(self) -> None:
         o = self.options
-        draft = self.space.dim if o.draft and self.features is not None else None
-        self._prior = Prior(self.prior, self._candidates.inputs.shape[1], o.members, o.prior_gate, self.rng, draft)
+        inputs = self._candidates.inputs
+        draft = self._inputs.draft_column(inputs) if o.draft else None
+        self._prior = Prior(self.prior, inputs.shape[1], o.members, o.prior_gate, self.rng, draft)
         for member in range(o.members if self._prior.active else 0):
             self._candidates.rescore(member, self._score)
 

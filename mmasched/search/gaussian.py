@@ -99,7 +99,7 @@ class Gaussian(Strategy):
         known = np.where(np.isfinite(inputs), inputs, np.nan)
         low, high = np.fmin.reduce(known, axis=0), np.fmax.reduce(known, axis=0)
         self._low, self._range = np.nan_to_num(low), np.nan_to_num(high - low)
-        draft = self.space.dim if o.draft and self.features is not None else None
+        draft = self._inputs.draft_column(inputs) if o.draft else None
         dim = inputs.shape[1]
         # Each is given up by itself; the first that is left is what observations correct.
         self._beliefs = [

@@ -22,6 +22,10 @@ class ModelInputs:
         self._older: dict[int, np.ndarray] = {}
         self._length: int | None = None
 
+    def draft_column(self, inputs: np.ndarray) -> int | None:
+        """The column of the matrix with what an analytic model expects: the first feature, where there are features."""
+        return self.space.dim if inputs.shape[1] > self.space.dim else None
+
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """float32[n, dim] for int16[n, width] rows. Infinite features become unknown (NaN).
 

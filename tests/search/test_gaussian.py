@@ -146,6 +146,12 @@ def test_logarithms_of_expected_improvement_are_right_and_fall_steadily():
         assert _log_improvement(np.array([gain]))[0] == pytest.approx(sampled, abs=0.02)
 
 
+@pytest.mark.parametrize("name", ["gaussian", "ensemble"])
+def test_features_may_be_none_at_all(table, name):
+    strategy = create(name, table.space, seed=0, features=lambda config: [], draft=True)
+    assert table.run(strategy, 40)[-1] < 3
+
+
 def test_it_is_finished_when_no_gain_is_expected(table):
     strategy = create("gaussian", table.space, seed=0, features=drafted(table, 0.1), stop_gain=0.05)
     trace = []
