@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,17 +112,20 @@ def to_confirm(entries: Iterable[Entry]) -> list[Config]:
     if confirmed:
         near = (1 + NEAR) * min(confirmed)
         chosen |= {entry.config: entry for entry in entries if entry.ok and entry.single <= near}
-    # Of those with the same code one is confirmed, and its time is theirs.
-    speakers = {entry.resources.get(CODE, entry.config): entry for entry in reversed(chosen.values())}
-    return [entry.config for entry in speakers.values() if not entry.confirmed][::-1]
+    return [entry.config for entry in _speakers(list(chosen.values())) if not entry.confirmed]
 
 
 def to_settle(entries: Iterable[Entry]) -> list[Config]:
     """Confirmed configs whose costs are not sure enough yet, lowest cost first; one of those with the same code."""
     confirmed = sorted((entry for entry in entries if entry.ok and entry.confirmed), key=lambda entry: entry.cost)
     unsure = [e for e in confirmed if len(e.times) < MOST_TIMES and standard_error(e.times) >= SETTLED]
-    speakers = {entry.resources.get(CODE, entry.config): entry for entry in reversed(unsure)}
-    return [entry.config for entry in speakers.values()][::-1]
+    return [entry.config for entry in _speakers(unsure)]
+
+
+def _speakers(entries: Sequence[Entry]) -> list[Entry]:
+    """The first of those with the same code, for all of them: its time is theirs."""
+    first = {entry.resources.get(CODE, entry.config): entry for entry in reversed(entries)}
+    return list(first.values())[::-1]
 
 
 def failed(config: Config, result: dict[str, Any]) -> Entry:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mmasched.measure.table.thinning import members
-from mmasched.space import SearchSpace, Space, UnionSpace
+from mmasched.measure.table.thinning import members, united
+from mmasched.space import SearchSpace, Space
 
 
 def loosened(space: Space, times: int) -> Space:
@@ -22,4 +22,4 @@ def loosened(space: Space, times: int) -> Space:
         if hasattr(site, "registers"):
             site = replace(site, registers=site.registers * times)
         found.append(SearchSpace(member.template, member.knobs, member.constraints, member.problem, site))
-    return found[0] if len(found) == 1 else UnionSpace(found)
+    return united(found)

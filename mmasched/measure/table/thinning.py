@@ -64,6 +64,11 @@ def narrowed(space: Space, values: Mapping[str, Mapping[str, Sequence[Any]]]) ->
         found.append(SearchSpace(template, kept, member.constraints, member.problem, member.hardware))
     if not found:
         raise BadInput("a space needs at least one template")
+    return united(found)
+
+
+def united(found: Sequence[SearchSpace]) -> Space:
+    """The space of one template as it is, those of several as one: what ``members`` takes apart."""
     return found[0] if len(found) == 1 else UnionSpace(found)
 
 
