@@ -73,7 +73,7 @@ def replay(
     prior = prior_of(path, others, seed)
     found = search_on(
         on, variant, seed, trials, lambda config: _observe(on, runner, config, noise),
-        lambda config, _: on.table.by_config[config].cost, lambda: runner.simulated_seconds, prior,
+        lambda config, _: on.table.by_config[config].cost, lambda: runner.simulated_seconds, prior, on.table.optimum,
     )  # fmt: skip
     steps = [[tried, on.table.optimum / cost, round(seconds, 4)] for tried, cost, seconds in found.pop("steps")]
     return {
@@ -95,9 +95,13 @@ class Searched(Protocol):
 def search_on(
     on: Searched, variant: Variant, seed: int, trials: int, observe: Callable[[Config], Observation],
     true_cost: Callable[[Config, Observation], float | None], seconds: Callable[[], float],
-    prior: Sequence[PriorSample] = (),
+    prior: Sequence[PriorSample] = (), optimum: float = 0.0,
 ) -> dict[str, Any]:  # fmt: skip
-    """One search. ``steps`` has [trial, true cost of the best so far, seconds so far] at every improvement."""
+    """One search. ``steps`` has [trial, true cost of the best so far, seconds so far] at every improvement.
+
+    It ends after ``trials``, or with the batch that has the optimum, after which no step is left; one with a stopping
+    rule goes on, so that it shows when it would have stopped.
+    """
     started = time.process_time()
     strategy = search.create(
         variant.strategy, on.space, seed=seed, features=on.features, prior=prior, **dict(variant.options)
@@ -105,7 +109,8 @@ def search_on(
     own = time.process_time() - started
     limit = min(trials, variant.trials or trials)
     best, tried, steps, finished = float("inf"), 0, [], None
-    while tried < limit:
+    goes_on = bool(getattr(strategy.options, "stop_gain", 0.0))
+    while tried < limit and (goes_on or best > optimum):
         started = time.process_time()
         configs = strategy.propose(min(variant.batch or strategy.batch_size, limit - tried))
         own += time.process_time() - started

@@ -173,6 +173,10 @@ class Strategy(ABC):
                 self._observed += 1
             self._costs[position] = observation.cost if observation.worked else math.nan
 
+    def share_memory(self, other: Strategy) -> None:
+        """Never propose what `other`, a strategy over the same space, proposed or observed, and the other way round."""
+        self._seen = other._seen
+
     # --- for strategies ---
 
     @property

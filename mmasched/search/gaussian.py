@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from mmasched.search.failures import FailureModel
 from mmasched.search.gaussian_process import GaussianProcess, Points
 from mmasched.search.inputs import ModelInputs
 from mmasched.search.prior import Prior
+from mmasched.search.random_search import Random
 from mmasched.search.stopping import STOP_GAIN, StoppingRule
 from mmasched.space import Config, Space
 
@@ -33,13 +35,15 @@ class Gaussian(Strategy):
     ones before it had been measured and were as expected. Small spaces are ranked whole; of large ones a random pool,
     and mutants of the best observed and best predicted configs.
 
-    With a prior from sibling problems, what they taught takes the draft's place until observations contradict it.
+    With a prior from sibling problems, what they taught takes the draft's place until observations contradict it. Half
+    of the first batch is what a search without a prior would begin with: a prior that misleads then shows at once.
     """
 
     OPTIONS = (
         Option("initial", 8, "observations before anything is learnt where no draft and no prior is known", low=1),
         Option("steps", 15, "iterations that set the lengths of the kernel anew", low=1),
         Option("squash", 0.7, "a loss of speed beyond so many natural logarithms is hardly told apart", low=1e-3),
+        Option("noise", 0.01, "relative error of a measurement; what else is not smooth is a config's own", low=0),
         Option("epsilon", 0.02, "share of picks made at random", low=0, high=1),
         Option("shortlist", 1024, "configs of least expected cost among which improvement is looked for", low=1),
         Option("most", 320, "observations that are learnt from", low=2),
@@ -66,7 +70,17 @@ class Gaussian(Strategy):
         # Matrices are so small that threads would cost more than they save, and other cores are building candidates.
         with _linear_algebra().limit(limits=1, user_api="blas"):
             rows = self._chosen(n)
+        if self.prior and not len(self.costs):
+            return chain.from_iterable(zip(map(self.space.config, rows), self._cold().suggest(n)))
         return map(self.space.config, rows)
+
+    def _cold(self) -> Strategy:
+        """The same search without a prior; where it knows nothing, the one that picks at random."""
+        if not self._drafted:
+            return Random(self.space, seed=self.seed)
+        cold = type(self)(self.space, seed=self.seed, features=self.features, **vars(self.options))
+        cold._inputs = self._inputs  # Features are computed once.
+        return cold
 
     def _chosen(self, n: int) -> Iterable[np.ndarray]:
         o = self.options
@@ -80,6 +94,10 @@ class Gaussian(Strategy):
         short = np.argsort(-scores, kind="stable")[: o.shortlist]
         by_chance = int(self.rng.binomial(n, o.epsilon))  # `propose` fills up at random.
         return self._most_promising(rows[short], n - by_chance)
+
+    @property
+    def _drafted(self) -> bool:
+        return self.options.draft and self.features is not None
 
     @property
     def finished(self) -> bool:
@@ -115,7 +133,8 @@ class Gaussian(Strategy):
         self._least = [float(-belief.score(0, inputs).max()) for belief in self._believed]
         self._varying = np.flatnonzero(self._range > 0)
         weights = np.array([1.0, 0.0][: len(self._believed)])
-        self._process = GaussianProcess(len(self._varying), weights, unit=self.options.squash / 2)
+        o = self.options
+        self._process = GaussianProcess(len(self._varying), weights, unit=o.squash / 2, measuring=o.noise)
         self._fitted_with = 0
         self._points = Points(self._process, self._scaled(inputs), self._basis(inputs))
 
@@ -139,8 +158,7 @@ class Gaussian(Strategy):
     def _learn(self) -> bool:
         """Learns from what was observed; False where there is nothing to go by or nothing to choose from."""
         o, costs = self.options, self.costs
-        drafted = o.draft and self.features is not None
-        if not drafted and not self.prior and (len(costs) < o.initial or self.best is None):
+        if not self._drafted and not self.prior and (len(costs) < o.initial or self.best is None):
             return False
         if self._candidates is None:
             self._begin()
@@ -168,13 +186,9 @@ class Gaussian(Strategy):
     def _most_promising(self, rows: np.ndarray, n: int) -> np.ndarray:
         if not len(rows):
             return rows
-        known = self.best_first()[:64]
         inputs = self._inputs.matrix(rows)
         posterior = self._process.posterior(self._scaled(inputs), self._basis(inputs))
-        if len(known):
-            incumbent = float((-self._score(0, self._inputs.matrix(known))).min())
-        else:
-            incumbent = float(posterior.mean.min())
+        incumbent = float(min(self._process.observed(), default=posterior.mean.min()))
         # Near the best config losses hardly differ from the logarithms that they squash.
         hoped = incumbent - posterior.mean + self.options.deviations * posterior.deviation
         self._rule.judge(float(hoped.max()), len(self.costs))

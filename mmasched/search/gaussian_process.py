@@ -28,11 +28,16 @@ class GaussianProcess:
 
     Inputs are float64[n, dim], best in [0, 1]; basis float64[n, functions], whose weights are known to be about
     ``weights`` float64[functions]; targets float64[n], in units of ``unit``: what one would call a large difference.
+
+    measuring: standard deviation of an observation of the same point, in the targets' units. What is noisier than that
+    is no error but the point's own: it is there again when the point is observed again, and nowhere else. None: all
+    noise is measuring.
     """
 
-    def __init__(self, dim: int, weights: np.ndarray, unit: float = 1.0):
+    def __init__(self, dim: int, weights: np.ndarray, unit: float = 1.0, measuring: float | None = None):
         self._weights = np.asarray(weights, float)
         self._unit = unit
+        self._most_error = math.inf if measuring is None else max((measuring / unit) ** 2, LEAST_NOISE)
         self._means = np.array([LENGTH_MEAN + math.log(max(dim, 1)) / 2] * dim + [VARIANCE_MEAN, NOISE_MEAN])
         self._deviations = np.array([LENGTH_DEVIATION] * dim + [VARIANCE_DEVIATION, NOISE_DEVIATION])
         self.parameters = self._means.copy()
@@ -42,7 +47,7 @@ class GaussianProcess:
         self._inputs = np.zeros((0, dim))
         self._basis = np.zeros((0, len(self._weights)))
         self._factor: np.ndarray | None = None
-        self._alpha = np.zeros(0)
+        self._alpha = self._targets = np.zeros(0)
         self._centre = 0.0
 
     @property
@@ -50,12 +55,21 @@ class GaussianProcess:
         """The variance of the noise, in squared units."""
         return math.exp(self.parameters[-1]) + LEAST_NOISE
 
+    @property
+    def _error(self) -> float:
+        """The part of the noise's variance that is measuring."""
+        return min(self.noise, self._most_error)
+
+    def observed(self) -> np.ndarray:
+        """Expected values of the observed points, what is their own included, float64[n], in the targets' units."""
+        return self._targets - self._unit * self._error * self._alpha
+
     def fit(self, inputs: np.ndarray, basis: np.ndarray, targets: np.ndarray, steps: int) -> None:
         """Learn from observations; hyperparameters move from where they are by at most ``steps`` steps of L-BFGS."""
         known = len(self._inputs)
         if steps or len(inputs) < known or not np.array_equal(inputs[:known], self._inputs):
             self.version += 1
-        self._inputs, self._basis = inputs, self._with_constant(basis)
+        self._inputs, self._basis, self._targets = inputs, self._with_constant(basis), targets
         residual = (targets - basis @ self._weights) / self._unit
         # A constant that is not known at all: what is left is centred.
         self._centre = float(residual.mean()) if len(residual) else 0.0
@@ -106,7 +120,7 @@ class GaussianProcess:
         loss = 0.5 * residual @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * strays @ strays
         # d loss = trace(inner d kernel) / 2
         inner = cho_solve(factor, np.eye(len(residual))) - np.outer(alpha, alpha)
-        slope = inner * (variance * 5.0 / 3.0 * (1 + ROOT5 * distance) * np.exp(-ROOT5 * distance))
+        slope = inner * (variance * _matern_slope(distance))
         by_length = slope.sum(axis=1) @ scaled**2 - np.einsum("ij,ij->j", scaled, slope @ scaled)
         gradient = np.array([*by_length, 0.5 * (inner * smooth).sum(), 0.5 * noise * np.trace(inner)])
         return float(loss), gradient + strays / self._deviations
@@ -148,13 +162,14 @@ class Posterior:
             cross = process._cross(inputs, self._basis)
             self.mean = self.mean + process._unit * (process._centre + cross @ process._alpha)
             self._solved = solve_triangular(process._factor, cross.T, lower=True)
-        own = math.exp(process.parameters[-2]) + BASIS_DEVIATION**2 * (self._basis**2).sum(axis=1)
-        self._variance = own - (self._solved**2).sum(axis=0)
+        smooth = math.exp(process.parameters[-2]) + BASIS_DEVIATION**2 * (self._basis**2).sum(axis=1)
+        self._variance = smooth - (self._solved**2).sum(axis=0)
 
     @property
     def deviation(self) -> np.ndarray:
-        """Standard deviations of the function, without the noise of observing it."""
-        return self._process._unit * np.sqrt(np.maximum(self._variance, 1e-10))
+        """Standard deviations of the function, without the error of measuring it."""
+        own = self._process.noise - self._process._error
+        return self._process._unit * np.sqrt(np.maximum(self._variance, 1e-10) + own)
 
     def expect(self, index: int) -> None:
         """Become what it would be if the point were observed and found to be as expected."""
@@ -174,3 +189,8 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _matern(distance: np.ndarray) -> np.ndarray:
     return (1 + ROOT5 * distance + 5.0 / 3.0 * distance**2) * np.exp(-ROOT5 * distance)
+
+
+def _matern_slope(distance: np.ndarray) -> np.ndarray:
+    """What a squared difference of scaled inputs is multiplied with in the derivative by the length's logarithm."""
+    return 5.0 / 3.0 * (1 + ROOT5 * distance) * np.exp(-ROOT5 * distance)

@@ -22,6 +22,7 @@ _STRATEGIES = {
     "gaussian": "gaussian:Gaussian",
     "genetic": "genetic:Genetic",
     "grid": "grid:Grid",
+    "portfolio": "portfolio:Portfolio",
     "random": "random_search:Random",
 }
 

@@ -1,0 +1,55 @@
+"""The default search: a Gaussian process and an ensemble of trees take turns and learn from all observations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import cycle
+from typing import Any
+
+from mmasched.search.base import Observation, Option, Strategy
+from mmasched.search.ensemble import Ensemble
+from mmasched.search.gaussian import Gaussian
+from mmasched.search.inputs import KEPT
+from mmasched.search.stopping import STOP_GAIN
+from mmasched.space import Config, Space
+
+
+class Portfolio(Strategy):
+    """Batches in turn from [gaussian](#gaussian) and from [ensemble](#ensemble), both on the draft model.
+
+    A smooth model is far ahead where good configs are some and alike, trees where few stand alone and depend on how
+    knobs come together. Which it is shows only when a space is known, so neither decides alone: at worst a search takes
+    about twice the trials of the better one, and less, since each learns from all observations.
+    """
+
+    OPTIONS = (
+        Option("smooth", 1, "batches in a row that the Gaussian process proposes", low=1),
+        Option("trees", 1, "batches in a row that the ensemble proposes", low=0),
+        STOP_GAIN,
+    )
+
+    def __init__(self, space: Space, **common: Any):
+        super().__init__(space, **common)
+        o = self.options
+        # Both ask for the same configs' features.
+        features = self.features and lru_cache(KEPT)(self.features)
+        shared = {"seed": self.seed, "features": features, "prior": self.prior, "stop_gain": o.stop_gain}
+        smooth, trees = Gaussian(space, **shared), Ensemble(space, **shared, draft=True)
+        self._members = (smooth, trees) if o.trees else (smooth,)
+        for member in self._members:
+            member.share_memory(self)
+        self._turns = cycle([smooth] * o.smooth + [trees] * o.trees)
+
+    def suggest(self, n: int) -> Iterable[Config]:
+        return next(self._turns).suggest(n)
+
+    def observe(self, observations: Sequence[Observation]) -> None:
+        super().observe(observations)
+        for member in self._members:
+            member.observe(observations)
+
+    @property
+    def finished(self) -> bool:
+        """Whether in the last batches of either no config was expected to gain what the option stop_gain asks."""
+        return all(member.finished for member in self._members)
