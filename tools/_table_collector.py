@@ -10,7 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 from _search_tables import Spec
+from _table_finals import ROUNDS, to_visit
 from _table_journal import TableJournal, failed, measuring_order, passed, to_confirm, to_settle
 
 from mmasched.errors import MmaschedError
@@ -25,6 +27,7 @@ from mmasched.templates import default_config
 JOBS = "mmasched.measure.table.job"
 CONFIRMING = TimingPolicy(confirm_at_least=40, confirm_seconds=600.0, standard_error=0.005)
 MOST_ROUNDS = 160
+VISITING = TimingPolicy(confirm_at_least=ROUNDS, confirm_seconds=600.0, standard_error=0.005)
 # One pass of the anchor may be contended, and every cost is in its unit.
 ANCHOR_PASSES = 5
 # A worker is replaced after so many chunks, so that what compilers leak stays bounded; never while it holds some.
@@ -51,8 +54,12 @@ class Lane:
         """The future result of building a chunk, by a new worker now and then."""
         self._chunks += 1
         if self._chunks % CHUNKS_OF_A_WORKER == 0:
-            self._worker.close()
+            self.renew()
         return self.begin("hold", job)
+
+    def renew(self) -> None:
+        """The next job is done by a new process."""
+        self._worker.close()
 
     def close(self) -> None:
         """Ends the worker."""
@@ -111,6 +118,49 @@ class Collector:
             if not self._work("settled", left[: self.chunk * len(self.lanes)], self._confirm, deadline):
                 return False
         return True
+
+    def visit_leaders(self, deadline: float) -> bool:
+        """Times the leaders in turn in new processes until each had visits enough (`to_visit`); whether all had."""
+        self.set_anchor()
+        lanes = self.lanes if self._overlap else self.lanes[:1]
+        with ThreadPoolExecutor(len(lanes)) as threads:
+            for future in [threads.submit(self._visits, lane, deadline) for lane in lanes]:
+                future.result()
+        return not self._leaders()
+
+    def _leaders(self) -> list[Config]:
+        return to_visit(self.journal.entries.values(), self.journal.visits)
+
+    def _visits(self, lane: Lane, deadline: float) -> None:
+        while True:
+            with self._timing:
+                leaders = self._leaders()
+            if not leaders or self.stop.is_set() or time.monotonic() > deadline:
+                return
+            lane.renew()
+            order = np.random.default_rng().permutation(len(leaders))
+            job = {**self.base, "configs": [leaders[i] for i in order]}
+            built = self._wait(lane.hold(job))
+            with self._timing:
+                if self.stop.is_set() or not self._leaders():
+                    return
+                self._visit(lane, job, built)
+
+    def _visit(self, lane: Lane, job: dict[str, Any], built: dict[str, Any]) -> None:
+        chunk, timed = job["configs"], built
+        if built["status"] == "correct":
+            timed = lane.call("confirm_held", {**job, "rounds": ROUNDS, "policy": VISITING})
+        if timed["status"] != "correct":
+            self._without_culprit(chunk, [], timed)
+            return
+        right = {}
+        for number, (config, result) in enumerate(zip(chunk, built["results"], strict=True)):
+            if result["status"] == "correct":
+                right[config] = timed["results"][str(number)]["times"]
+            else:
+                self.journal.add([failed(config, result)])
+        self.journal.visit(right)
+        self.say(f"{self.spec.name}: visit {len(self.journal.visits)} of {len(right)} leaders")
 
     def close(self) -> None:
         """Ends the workers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class TableJournal:
         self.path, self.knobs = path, knobs
         self.entries: dict[Config, Entry] = {}
         self.repeats: dict[Config, float] = {}
+        self.visits: list[dict[Config, tuple[float, ...]]] = []
         self.facts: dict[str, Any] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = self._lines()
@@ -64,6 +65,12 @@ class TableJournal:
         self.entries[entry.config] = entry
         self._append([{**entry_to_line(entry, self.knobs), "repeat": repeat}])
 
+    def visit(self, times: Mapping[Config, Sequence[float]]) -> None:
+        """Remembers the samples of leaders that were timed in turn."""
+        rounded = {config: tuple(float(f"{t:.5g}") for t in own) for config, own in times.items()}
+        self.visits.append(rounded)
+        self._append([{"visit": [[config.template, config.as_dict(), own] for config, own in rounded.items()]}])
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
@@ -85,6 +92,9 @@ class TableJournal:
     def _take(self, line: dict[str, Any]) -> None:
         if "facts" in line:
             self.facts |= line["facts"]
+            return
+        if "visit" in line:
+            self.visits.append({Config(template, knobs): tuple(own) for template, knobs, own in line["visit"]})
             return
         entry = entry_from_line(line, self.knobs)
         self.entries[entry.config] = entry
@@ -112,17 +122,17 @@ def to_confirm(entries: Iterable[Entry]) -> list[Config]:
     if confirmed:
         near = (1 + NEAR) * min(confirmed)
         chosen |= {entry.config: entry for entry in entries if entry.ok and entry.single <= near}
-    return [entry.config for entry in _speakers(list(chosen.values())) if not entry.confirmed]
+    return [entry.config for entry in speakers(list(chosen.values())) if not entry.confirmed]
 
 
 def to_settle(entries: Iterable[Entry]) -> list[Config]:
     """Confirmed configs whose costs are not sure enough yet, lowest cost first; one of those with the same code."""
     confirmed = sorted((entry for entry in entries if entry.ok and entry.confirmed), key=lambda entry: entry.cost)
     unsure = [e for e in confirmed if len(e.times) < MOST_TIMES and standard_error(e.times) >= SETTLED]
-    return [entry.config for entry in _speakers(unsure)]
+    return [entry.config for entry in speakers(unsure)]
 
 
-def _speakers(entries: Sequence[Entry]) -> list[Entry]:
+def speakers(entries: Sequence[Entry]) -> list[Entry]:
     """The first of those with the same code, for all of them: its time is theirs."""
     first = {entry.resources.get(CODE, entry.config): entry for entry in reversed(entries)}
     return list(first.values())[::-1]

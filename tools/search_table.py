@@ -25,6 +25,7 @@ from pathlib import Path
 from _search_tables import ALL, ROOT, TABLES, Spec, chosen
 from _table_collector import Collector
 from _table_disturbance import disturbance, disturbance_text
+from _table_finals import visited_often, with_finals
 from _table_journal import SETTLED, TableJournal, to_confirm
 from _table_models import draft_table, price_table
 
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     collect.add_argument("--chunk", type=int, default=24, help="configs that each builds before they are timed")
     collect.add_argument("--no-report", action="store_true", help="record no resources: builds take a third less")
     collect.add_argument("--overlap", action="store_true", help="go on building while others time (one thread only)")
-    collect.add_argument("--settle", type=float, default=1e6, help="give surer costs to a table for so many minutes")
+    collect.add_argument("--settle", type=float, default=1e6, help="make a table's costs surer for so many minutes")
     disturbed = commands.add_parser("disturbance", help="are times the same while another core builds? (--overlap)")
     disturbed.add_argument("name", help="a measured table of one thread")
     disturbed.add_argument("--configs", type=int, default=24, help="configs that are timed (default: 24)")
@@ -114,7 +115,8 @@ def _measure(
     with stopped_by_signals(collector):
         try:
             done = collector.collect(enough, deadline)
-            if done and not collector.settle(min(deadline, time.monotonic() + 60 * given.settle)):
+            settled_by = min(deadline, time.monotonic() + 60 * given.settle)
+            if done and not (collector.visit_leaders(settled_by) and collector.settle(settled_by)):
                 print(f"{spec.name}: some costs are not settled; the same command goes on")
             return done
         finally:
@@ -145,9 +147,11 @@ def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
     """The table of what the journal has."""
     entries = list(journal.entries.values())
     ratios = [repeat / journal.entries[config].cost for config, repeat in journal.repeats.items()]
-    floor, repeats = noise_of(entries, ratios)
+    entries = with_finals(entries, journal.visits)
+    # How well the optimum is known is what the leaders' costs scatter from process to process.
+    floor, repeats = noise_of(visited_often(entries, journal.visits) or entries, ratios)
     about = {
-        "measured": "single passes beside an anchor; the best tenth confirmed side by side",
+        "measured": "single passes beside an anchor; the best tenth confirmed in turn, leaders in several processes",
         "model": "modelled cycles of the runner model; build and verification times are those of emulation",
     }[spec.kind]
     header = Header(

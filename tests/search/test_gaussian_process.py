@@ -145,7 +145,7 @@ def test_what_is_a_points_own_is_known_where_it_was_observed(measuring):
     own = kernel(inputs) + (process.noise - error) * np.eye(40)
     centred = (targets - targets.mean()) / 0.5
     expected = targets.mean() + 0.5 * own @ np.linalg.solve(own + error * np.eye(40), centred)
-    np.testing.assert_allclose(process.observed(), expected, rtol=1e-6)
+    np.testing.assert_allclose(process.observed(), expected, rtol=1e-3, atol=1e-5)
     reference = GaussianProcessRegressor(kernel, alpha=process.noise, optimizer=None).fit(inputs, centred)
     _, deviation = reference.predict(points, return_std=True)
     found = process.posterior(points, none(points)).deviation

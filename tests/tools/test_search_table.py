@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import search_table
 from _search_tables import ALL, SETS, Spec, chosen
+from _table_finals import VISITS, to_visit
 from _table_journal import TableJournal, best_tenth, measuring_order, to_confirm, to_settle
 
 from mmasched.errors import BadInput
@@ -195,6 +196,33 @@ def test_what_was_timed_before_a_signal_is_known(collector, journal, monkeypatch
     monkeypatch.setattr(FakeWorker, "timed", one_after_the_other)
     assert not collector.collect(1000, float("inf"))
     assert len(FakeWorker.seen) == 11 and set(FakeWorker.seen) <= set(reopened(journal).entries)
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_every_visit_is_a_new_process_and_is_known_after_a_restart(monkeypatch, journal, overlap):
+    processes = []
+
+    class Counted(FakeWorker):
+        def close(self):
+            processes.append(self)
+
+    monkeypatch.setattr(_table_collector, "Worker", Counted)
+    monkeypatch.setattr(FakeWorker, "seen", [])
+    spec = Spec("t", "3x3", "development", PROBLEM)
+    collector = _table_collector.Collector(
+        spec, SPACE, journal, [[0], [0]], chunk=8, overlap=overlap, say=lambda text: None
+    )
+    assert collector.collect(1000, float("inf"))
+    assert not collector.visit_leaders(0.0) and not journal.visits
+    before = len(processes)
+    assert collector.visit_leaders(float("inf"))
+    assert VISITS <= len(journal.visits) <= VISITS + overlap and len(processes) - before >= VISITS
+    journal.close()
+    again = TableJournal(journal.path, journal.knobs)
+    assert again.visits == journal.visits and not to_visit(again.entries.values(), again.visits)
+    again.close()
+    assert collector.visit_leaders(float("inf")) and len(journal.visits) <= VISITS + overlap
+    collector.close()
 
 
 def test_a_build_beside_the_timing_is_compared_with_none(collector):
