@@ -43,19 +43,23 @@ BASELINES = (
     Variant("distinctive", "distinctive"),
 )
 DEFAULT = Variant("default", search.default())
-# Parts of the default left out or changed, and the directions that were tried before it.
+# The default's two models alone and in other turns; parts of either left out or changed. What is listed below
+# "trees without the draft" changes those.
 ABLATION = (
-    Variant("without the draft", "gaussian", {"draft": False}),
-    Variant("no random picks", "gaussian", {"epsilon": 0.0}),
-    Variant("more random picks", "gaussian", {"epsilon": 0.1}),
-    Variant("losses told apart longer", "gaussian", {"squash": 1.5}),
-    Variant("losses told apart shorter", "gaussian", {"squash": 0.3}),
-    Variant("batch of 1", "gaussian", batch=1),
-    Variant("batch of 4", "gaussian", batch=4),
-    Variant("batch of 16", "gaussian", batch=16),
-    Variant("batch of 64", "gaussian", batch=64),
-    Variant("ensemble", "ensemble"),
-    Variant("ensemble on the draft", "ensemble", {"draft": True}),
+    Variant("process alone", "gaussian"),
+    Variant("trees alone", "ensemble", {"draft": True}),
+    Variant("two batches by the process", "portfolio", {"smooth": 2}),
+    Variant("two batches by trees", "portfolio", {"trees": 2}),
+    Variant("batch of 1", "portfolio", batch=1),
+    Variant("batch of 4", "portfolio", batch=4),
+    Variant("batch of 16", "portfolio", batch=16),
+    Variant("batch of 64", "portfolio", batch=64),
+    Variant("process without the draft", "gaussian", {"draft": False}),
+    Variant("process, no random picks", "gaussian", {"epsilon": 0.0}),
+    Variant("process, more random picks", "gaussian", {"epsilon": 0.1}),
+    Variant("process, losses told apart longer", "gaussian", {"squash": 1.5}),
+    Variant("process, losses told apart shorter", "gaussian", {"squash": 0.3}),
+    Variant("trees without the draft", "ensemble"),
     Variant("one tree model", "ensemble", {"members": 1, "retrained": 1}),
     Variant("mean of trees", "ensemble", {"mean_share": 1.0}),
     Variant("ranking loss", "ensemble", {"objective": "ranking"}),

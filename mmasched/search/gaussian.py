@@ -43,7 +43,6 @@ class Gaussian(Strategy):
         Option("initial", 8, "observations before anything is learnt where no draft and no prior is known", low=1),
         Option("steps", 15, "iterations that set the lengths of the kernel anew", low=1),
         Option("squash", 0.7, "a loss of speed beyond so many natural logarithms is hardly told apart", low=1e-3),
-        Option("noise", 0.01, "relative error of a measurement; what else is not smooth is a config's own", low=0),
         Option("epsilon", 0.02, "share of picks made at random", low=0, high=1),
         Option("shortlist", 1024, "configs of least expected cost among which improvement is looked for", low=1),
         Option("most", 320, "observations that are learnt from", low=2),
@@ -133,8 +132,7 @@ class Gaussian(Strategy):
         self._least = [float(-belief.score(0, inputs).max()) for belief in self._believed]
         self._varying = np.flatnonzero(self._range > 0)
         weights = np.array([1.0, 0.0][: len(self._believed)])
-        o = self.options
-        self._process = GaussianProcess(len(self._varying), weights, unit=o.squash / 2, measuring=o.noise)
+        self._process = GaussianProcess(len(self._varying), weights, unit=self.options.squash / 2)
         self._fitted_with = 0
         self._points = Points(self._process, self._scaled(inputs), self._basis(inputs))
 

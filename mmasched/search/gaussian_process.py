@@ -28,16 +28,11 @@ class GaussianProcess:
 
     Inputs are float64[n, dim], best in [0, 1]; basis float64[n, functions], whose weights are known to be about
     ``weights`` float64[functions]; targets float64[n], in units of ``unit``: what one would call a large difference.
-
-    measuring: standard deviation of an observation of the same point, in the targets' units. What is noisier than that
-    is no error but the point's own: it is there again when the point is observed again, and nowhere else. None: all
-    noise is measuring.
     """
 
-    def __init__(self, dim: int, weights: np.ndarray, unit: float = 1.0, measuring: float | None = None):
+    def __init__(self, dim: int, weights: np.ndarray, unit: float = 1.0):
         self._weights = np.asarray(weights, float)
         self._unit = unit
-        self._most_error = math.inf if measuring is None else max((measuring / unit) ** 2, LEAST_NOISE)
         self._means = np.array([LENGTH_MEAN + math.log(max(dim, 1)) / 2] * dim + [VARIANCE_MEAN, NOISE_MEAN])
         self._deviations = np.array([LENGTH_DEVIATION] * dim + [VARIANCE_DEVIATION, NOISE_DEVIATION])
         self.parameters = self._means.copy()
@@ -55,14 +50,9 @@ class GaussianProcess:
         """The variance of the noise, in squared units."""
         return math.exp(self.parameters[-1]) + LEAST_NOISE
 
-    @property
-    def _error(self) -> float:
-        """The part of the noise's variance that is measuring."""
-        return min(self.noise, self._most_error)
-
     def observed(self) -> np.ndarray:
-        """Expected values of the observed points, what is their own included, float64[n], in the targets' units."""
-        return self._targets - self._unit * self._error * self._alpha
+        """Expected values of the observed points without the noise, float64[n], in the caller's units."""
+        return self._targets - self._unit * self.noise * self._alpha
 
     def fit(self, inputs: np.ndarray, basis: np.ndarray, targets: np.ndarray, steps: int) -> None:
         """Learn from observations; hyperparameters move from where they are by at most ``steps`` steps of L-BFGS."""
@@ -162,14 +152,13 @@ class Posterior:
             cross = process._cross(inputs, self._basis)
             self.mean = self.mean + process._unit * (process._centre + cross @ process._alpha)
             self._solved = solve_triangular(process._factor, cross.T, lower=True)
-        smooth = math.exp(process.parameters[-2]) + BASIS_DEVIATION**2 * (self._basis**2).sum(axis=1)
-        self._variance = smooth - (self._solved**2).sum(axis=0)
+        own = math.exp(process.parameters[-2]) + BASIS_DEVIATION**2 * (self._basis**2).sum(axis=1)
+        self._variance = own - (self._solved**2).sum(axis=0)
 
     @property
     def deviation(self) -> np.ndarray:
-        """Standard deviations of the function, without the error of measuring it."""
-        own = self._process.noise - self._process._error
-        return self._process._unit * np.sqrt(np.maximum(self._variance, 1e-10) + own)
+        """Standard deviations of the function, without the noise of observing it."""
+        return self._process._unit * np.sqrt(np.maximum(self._variance, 1e-10))
 
     def expect(self, index: int) -> None:
         """Become what it would be if the point were observed and found to be as expected."""

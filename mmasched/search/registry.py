@@ -34,7 +34,7 @@ def names() -> list[str]:
 
 def default() -> str:
     """The strategy that is used when none is asked for."""
-    return "gaussian"
+    return "portfolio"
 
 
 def strategy_class(name: str) -> type[Strategy]:

@@ -2,42 +2,34 @@ import numpy as np
 import pytest
 
 from mmasched.search import create
-
-
-def in_batches(table, strategy, batches):
-    proposed = []
-    for _ in range(batches):
-        proposed.append(strategy.propose(8))
-        strategy.observe([table.observe(config) for config in proposed[-1]])
-    return proposed
+from mmasched.search.ensemble import Ensemble
+from mmasched.search.gaussian import Gaussian
 
 
 def drafted(table):
     return lambda config: [np.log2(table.costs[config] or 2 * table.best) + config["tile_m"] % 3, 0.0]
 
 
-def test_a_smooth_model_and_trees_take_turns_and_learn_from_each_other(table):
-    features = drafted(table)
-    strategy = create("portfolio", table.space, seed=4, features=features)
-    smooth = create("gaussian", table.space, seed=4, features=features)
-    trees = create("ensemble", table.space, seed=4, features=features, draft=True)
-    first, second, third = in_batches(table, strategy, 3)
-    assert first == smooth.propose(8)
-    for member in (smooth, trees):
-        member.observe([table.observe(config) for config in first])
-    assert second == trees.propose(8)
-    smooth.observe([table.observe(config) for config in second])
-    assert third == smooth.propose(8)
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [Gaussian, Ensemble] * 3),
+        ({"smooth": 2}, [Gaussian, Gaussian, Ensemble] * 2),
+        ({"trees": 0}, [Gaussian] * 6),
+    ],
+)
+def test_models_take_turns_and_learn_from_all_observations(table, monkeypatch, options, expected):
+    turns = []
+    for kind in (Gaussian, Ensemble):
 
+        def spied(self, n, original=kind.suggest):
+            turns.append((type(self), len(self.costs)))
+            return original(self, n)
 
-def test_turns_are_as_long_as_asked(table):
-    features = drafted(table)
-    alone = create("gaussian", table.space, seed=4, features=features)
-    strategy = create("portfolio", table.space, seed=4, features=features, smooth=3, trees=1)
-    expected, found = in_batches(table, alone, 4), in_batches(table, strategy, 4)
-    assert found[:3] == expected[:3] and found[3] != expected[3]
-    never = create("portfolio", table.space, seed=4, features=features, trees=0)
-    assert in_batches(table, never, 4) == expected
+        monkeypatch.setattr(kind, "suggest", spied)
+    strategy = create("portfolio", table.space, seed=4, features=drafted(table), **options)
+    assert len(table.run(strategy, 48)) == 48  # Nothing twice, whoever proposed it.
+    assert turns == [(kind, 8 * number) for number, kind in enumerate(expected)]
 
 
 @pytest.mark.parametrize(("features", "trials", "within"), [(None, 96, 1.03), (drafted, 64, 1.03)])
