@@ -52,6 +52,7 @@ def finals(entries: Iterable[Entry], visits: Sequence[Visit]) -> dict[Config, Fi
     that were visited and of others compare.
     """
     before = {entry.config: entry for entry in entries if entry.ok and entry.confirmed}
+    visits = [visit for visit in visits if any(config in before for config in visit)]
     columns = [{config: entry.times for config, entry in before.items()}, *visits]
     configs = list(dict.fromkeys(config for visit in visits for config in visit if config in before))
     if not configs:

@@ -92,6 +92,16 @@ def test_siblings_are_believed_before_the_draft_and_dropped_when_they_mislead(ta
     assert np.median(warm) < 1.05 and np.median(misled) < 1.05
 
 
+def test_half_of_the_first_batch_of_a_warm_search_is_a_cold_ones(table, siblings):
+    for features in (rough(table), None):
+        samples = samples_of(siblings) if features else [PriorSample((0.0,) * table.space.dim, 0.0)] * 9
+        common = {"seed": 5, "features": features, "epsilon": 0.0}
+        warm = create("gaussian", table.space, **common, prior=samples).propose(8)
+        cold = create("gaussian", table.space, **common).propose(8)
+        assert len(warm) == 8 and set(cold[:4]) <= set(warm)
+        assert len(set(cold) & set(warm)) < 8
+
+
 def test_noise_is_told_from_what_is_real(table):
     rng = np.random.default_rng(0)
     strategy = create("gaussian", table.space, seed=0, features=drafted(table, 0.2))
