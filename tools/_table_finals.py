@@ -92,9 +92,9 @@ def _sure(final: Final | None) -> bool:
 
 
 def with_finals(entries: Iterable[Entry], visits: Sequence[Visit]) -> list[Entry]:
-    """The entries, those with a final (or with the code of one) at what it says."""
+    """The entries, those with visits enough (or with the code of one that has) at what their finals say."""
     entries = list(entries)
-    known = finals(entries, visits)
+    known = {config: final for config, final in finals(entries, visits).items() if final.visits >= VISITS}
     by_code = {e.resources[CODE]: known[e.config] for e in entries if e.config in known and CODE in e.resources}
     found = []
     for entry in entries:

@@ -86,7 +86,7 @@ def test_entries_take_finals_over_and_so_do_those_with_the_same_code():
     assert (changed[4].cost, changed[4].times, changed[4].confirmed) == (changed[0].cost, changed[0].times, True)
     assert changed[3] == entries[3] and changed[0].single == 1.0
     assert [e.config for e in visited_often(changed, visits)] == CONFIGS[:3]
-    assert visited_often(changed, visits[1:]) == []
+    assert visited_often(changed, visits[1:]) == [] and with_finals([*entries, twin], visits[1:]) == [*entries, twin]
     floor, _ = noise_of(visited_often(changed, visits), ())
     assert 0 < floor < 0.01
     header = Header(
