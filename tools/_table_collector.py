@@ -27,7 +27,6 @@ from mmasched.templates import default_config
 JOBS = "mmasched.measure.table.job"
 CONFIRMING = TimingPolicy(confirm_at_least=40, confirm_seconds=600.0, standard_error=0.005)
 MOST_ROUNDS = 160
-VISITING = TimingPolicy(confirm_at_least=ROUNDS, confirm_seconds=600.0, standard_error=0.005)
 # One pass of the anchor may be contended, and every cost is in its unit.
 ANCHOR_PASSES = 5
 # A worker is replaced after so many chunks, so that what compilers leak stays bounded; never while it holds some.
@@ -121,7 +120,6 @@ class Collector:
 
     def visit_leaders(self, deadline: float) -> bool:
         """Times the leaders in turn in new processes until each had visits enough (`to_visit`); whether all had."""
-        self.set_anchor()
         lanes = self.lanes if self._overlap else self.lanes[:1]
         with ThreadPoolExecutor(len(lanes)) as threads:
             for future in [threads.submit(self._visits, lane, deadline) for lane in lanes]:
@@ -139,28 +137,18 @@ class Collector:
                 return
             lane.renew()
             order = np.random.default_rng().permutation(len(leaders))
-            job = {**self.base, "configs": [leaders[i] for i in order]}
-            built = self._wait(lane.hold(job))
+            chunk = [leaders[i] for i in order]
+            built = self._wait(lane.hold({**self.base, "configs": chunk}))
             with self._timing:
                 if self.stop.is_set() or not self._leaders():
                     return
-                self._visit(lane, job, built)
+                self._visit(lane, chunk, built)
 
-    def _visit(self, lane: Lane, job: dict[str, Any], built: dict[str, Any]) -> None:
-        chunk, timed = job["configs"], built
-        if built["status"] == "correct":
-            timed = lane.call("confirm_held", {**job, "rounds": ROUNDS, "policy": VISITING})
-        if timed["status"] != "correct":
-            self._without_culprit(chunk, [], timed)
-            return
-        right = {}
-        for number, (config, result) in enumerate(zip(chunk, built["results"], strict=True)):
-            if result["status"] == "correct":
-                right[config] = timed["results"][str(number)]["times"]
-            else:
-                self.journal.add([failed(config, result)])
-        self.journal.visit(right)
-        self.say(f"{self.spec.name}: visit {len(self.journal.visits)} of {len(right)} leaders")
+    def _visit(self, lane: Lane, chunk: Sequence[Config], built: dict[str, Any]) -> None:
+        right, _ = self._time_in_turn(lane, chunk, built, ROUNDS)
+        if right:
+            self.journal.visit({config: timed["times"] for config, timed in right.items()})
+            self.say(f"{self.spec.name}: visit {len(self.journal.visits)} of {len(right)} leaders")
 
     def close(self) -> None:
         """Ends the workers."""
@@ -259,26 +247,36 @@ class Collector:
 
     def _confirm(self, lane: Lane, chunk: Sequence[Config], built: dict[str, Any]) -> list[Config]:
         """A second single pass and the true cost of each config and of those with its code."""
-        if built["status"] != "correct":
-            return self._without_culprit(chunk, list(chunk), built)
-        if self.stop.is_set():
+        if built["status"] == "correct" and self.stop.is_set():
             return list(chunk)
-        more = {"rounds": MOST_ROUNDS, "policy": CONFIRMING}
-        timed = lane.call("confirm_held", {**self.base, **more, "configs": list(chunk)})
-        if timed["status"] != "correct":
-            return self._without_culprit(chunk, list(chunk), timed)
-        for number, (config, result) in enumerate(zip(chunk, built["results"], strict=True)):
-            if result["status"] != "correct":  # It was right before: what fails once is not to be trusted.
-                self.journal.add([failed(config, result)])
-                continue
-            t, known = timed["results"][str(number)], self.journal.entries[config]
-            times = (*(known.times if known.confirmed else ()), *t["times"])
+        right, again = self._time_in_turn(lane, chunk, built, MOST_ROUNDS)
+        for config, timed in right.items():
+            known = self.journal.entries[config]
+            times = (*(known.times if known.confirmed else ()), *timed["times"])
             true = {"cost": statistics.median(times), "times": times, "confirmed": True}
-            self.journal.confirm(replace(known, **true), t["repeat"])
+            self.journal.confirm(replace(known, **true), timed["repeat"])
             code = known.resources.get(CODE)
             twins = [e for e in self.journal.entries.values() if code and e.ok and e.resources.get(CODE) == code]
             self.journal.add([replace(twin, **true) for twin in twins if twin.config != config])
-        return []
+        return again
+
+    def _time_in_turn(
+        self, lane: Lane, chunk: Sequence[Config], built: dict[str, Any], rounds: int
+    ) -> tuple[dict[Config, dict[str, Any]], list[Config]]:
+        """What is found of each config that is right, and those to be tried again; failures are noted."""
+        timed = built
+        if built["status"] == "correct":
+            job = {**self.base, "rounds": rounds, "policy": CONFIRMING, "configs": list(chunk)}
+            timed = lane.call("confirm_held", job)
+        if timed["status"] != "correct":
+            return {}, self._without_culprit(chunk, list(chunk), timed)
+        right = {}
+        for number, (config, result) in enumerate(zip(chunk, built["results"], strict=True)):
+            if result["status"] == "correct":
+                right[config] = timed["results"][str(number)]
+            else:  # It was right before: what fails once is not to be trusted.
+                self.journal.add([failed(config, result)])
+        return right, []
 
     def _without_culprit(self, chunk: Sequence[Config], left: Sequence[Config], result: dict[str, Any]) -> list[Config]:
         """Notes the one that killed the worker; returns the others that are left."""
