@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from _search_tables import Spec
-from _table_finals import ROUNDS, to_visit
+from _table_finals import ROUNDS, to_visit, visited_often
 from _table_journal import TableJournal, failed, measuring_order, passed, to_confirm, to_settle
 
 from mmasched.errors import MmaschedError
@@ -112,11 +112,19 @@ class Collector:
         return done
 
     def settle(self, deadline: float) -> bool:
-        """More rounds for confirmed costs that are not sure enough, lowest first; whether none is left."""
-        while left := to_settle(self.journal.entries.values()):
+        """More rounds for confirmed costs that are not sure enough, lowest first; whether none is left.
+
+        Not for those that had visits enough: nothing is learned of them from another process alone.
+        """
+        while left := to_settle(self._seldom_visited()):
             if not self._work("settled", left[: self.chunk * len(self.lanes)], self._confirm, deadline):
                 return False
         return True
+
+    def _seldom_visited(self) -> list[Entry]:
+        entries = list(self.journal.entries.values())
+        often = {entry.config for entry in visited_often(entries, self.journal.visits)}
+        return [entry for entry in entries if entry.config not in often]
 
     def visit_leaders(self, deadline: float) -> bool:
         """Times the leaders in turn in new processes until each had visits enough (`to_visit`); whether all had."""

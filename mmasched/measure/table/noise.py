@@ -35,11 +35,11 @@ def error_of(entry: Entry) -> float:
 
 
 def shortened(entry: Entry) -> Entry:
-    """The entry with at most ``KEPT`` of its times, evenly spaced in order of size, and the standard error of all."""
+    """The entry with at most ``KEPT`` of its times, evenly spaced in order of size, and the error it had with all."""
     if len(entry.times) <= KEPT:
         return entry
     kept = np.sort(entry.times)[np.linspace(0, len(entry.times) - 1, KEPT).round().astype(int)]
-    return replace(entry, times=tuple(kept.tolist()), error=standard_error(entry.times))
+    return replace(entry, times=tuple(kept.tolist()), error=error_of(entry))
 
 
 def config_seed(entry: Entry, *more: int) -> list[int]:

@@ -50,3 +50,5 @@ def test_of_many_times_a_table_keeps_some_and_how_sure_all_made_the_cost(table):
     # A normal distribution's median is sqrt(pi / 2) times as unsure as its mean.
     assert error_of(short) == error_of(entry) == pytest.approx(0.02 * 1.2533 / 30, rel=0.15)
     assert noise_of([short], [])[0] == noise_of([entry], [])[0]
+    # What several processes say of its error is more than what its samples say.
+    assert error_of(shortened(replace(entry, error=0.017))) == 0.017
