@@ -28,6 +28,7 @@ from _table_disturbance import disturbance, disturbance_text
 from _table_finals import visited_often, with_finals
 from _table_journal import SETTLED, TableJournal, to_confirm
 from _table_models import draft_table, price_table
+from _table_spells import spells
 
 from mmasched.errors import BadInput, MmaschedError
 from mmasched.hardware import hardware
@@ -225,7 +226,9 @@ def _status(given: argparse.Namespace) -> int:
     for spec in chosen(given.names):
         path, partial = given.out / f"{spec.name}.jsonl.xz", given.work / f"{spec.name}.jsonl"
         if path.exists():
-            print(f"{spec.name} ({spec.set}): {_summary(read_table(path))}")
+            table = read_table(path)
+            alike = f", spells {spells(table.entries, spec):.2f}x of chance" if spec.kind == "measured" else ""
+            print(f"{spec.name} ({spec.set}): {_summary(table)}{alike}")
         elif partial.exists():
             lines = [json.loads(line) for line in partial.read_text().splitlines()]
             journal = TableJournal(partial, lines[0]["facts"]["knobs"])

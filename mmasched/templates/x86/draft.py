@@ -22,7 +22,7 @@ LINE_CYCLES = 3.0
 MATRIX_CYCLES = 16  # one TDPB instruction on full tiles
 DOT_CYCLES = {"vpdpbusd": 0.5, "vpmaddubsw": 1.2, "vpmaddwd": 2.0}
 DOT_LATENCY = 5
-SPILL_CYCLES = 1.0  # an accumulator in memory is loaded and stored at every step; only tables have such configs
+SPILL_CYCLES = 1.6  # what is kept in memory is loaded and stored at every step; only tables have such configs
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _dense(spec: KernelSpec, site: Site) -> Draft:
     else:
         cost = DOT_CYCLES[str(c["multiply"])]
         step_cycles = max(rows * vectors * cost, (rows + vectors) / 2, DOT_LATENCY) + 1.0 / int(c["unroll"])
-        step_cycles += SPILL_CYCLES * max(rows * vectors - site.registers, 0)
+        step_cycles += SPILL_CYCLES * max((rows + 1) * vectors - site.registers, 0)
         overhead = 20.0
     # Bytes that each axis' tiles read; neighbouring taps read the same pixels again, which by then are in level 1.
     read = steps * group * rows
