@@ -14,6 +14,7 @@ from _search_tables import Spec
 from sklearn.model_selection import KFold, cross_val_predict
 from xgboost import XGBRegressor
 
+from mmasched.hardware import hardware
 from mmasched.measure.table import Entry
 from mmasched.templates import features
 
@@ -38,7 +39,8 @@ def spells(entries: Iterable[Entry], spec: Spec, chunk: int = 24) -> float:
 
 def _unexplained(entries: list[Entry], spec: Spec) -> np.ndarray:
     space = spec.space
-    figures = [features(spec.problem, entry.config, spec.hardware, spec.threads) for entry in entries]
+    chip = hardware(spec.target)
+    figures = [features(spec.problem, entry.config, chip, spec.threads) for entry in entries]
     inputs = np.hstack([figures, [space.row(entry.config) for entry in entries]])
     costs = np.log([entry.single for entry in entries])
     trees = XGBRegressor(n_estimators=200, max_depth=6, learning_rate=0.1, n_jobs=1)

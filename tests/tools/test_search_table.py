@@ -16,12 +16,15 @@ from _table_finals import VISITS, to_visit
 from _table_journal import TableJournal, best_tenth, measuring_order, to_confirm, to_settle
 
 from mmasched.errors import BadInput
+from mmasched.hardware import hardware
 from mmasched.measure import Outcome
 from mmasched.measure.table import Entry, knob_values, read_table
 from mmasched.problem import Conv2d, Requantize
-from mmasched.space import Ordered, SearchSpace
+from mmasched.space import Config, Ordered, SearchSpace
+from mmasched.templates import default_config, draft_cycles
 
 PROBLEM = Conv2d(1, 8, 8, 32, 32, 1, requantize=Requantize(0.01))
+CONV = Conv2d(1, 56, 56, 128, 128, 3, stride=2, padding=1, requantize=Requantize(0.01))
 SPACE = SearchSpace("t", [Ordered("a", tuple(range(1, 41))), Ordered("b", (1, 2, 4))])
 
 
@@ -139,6 +142,30 @@ def test_collecting_measures_everything_and_confirms_the_best_tenth(collector, j
     assert set(journal.repeats) == set(confirmed) and len(entries[confirmed[0]].times) == 40
     again = reopened(journal)
     assert [e.cost for e in again.entries.values()] == [e.cost and pytest.approx(e.cost) for e in entries.values()]
+
+
+def test_the_anchor_is_the_default_of_the_chip_as_it_is(journal, monkeypatch):
+    monkeypatch.setattr(_table_collector, "Worker", FakeWorker)
+    spec = Spec("t", "strided", "development", CONV, registers=4)
+    made = _table_collector.Collector(spec, SPACE, journal, [[0]], say=lambda text: None)
+    made.set_anchor()
+    made.close()
+    anchor = journal.facts["anchor"]["config"]
+    assert anchor == default_config(CONV, hardware(spec.target)).as_dict()
+    assert (anchor["tile_w"] * anchor["tile_h"] + 1) * anchor["vectors"] <= 32
+
+
+def test_the_draft_counts_what_a_tile_of_32_accumulators_spills():
+    """Weights need registers, too: measured, such tiles take 1.2 to 1.9 times what their products alone would."""
+    known = {"multiply": "vpdpbusd", "input": "pad", "block_m": 1, "block_n": 1, "block_order": "nm"}
+    known |= {"tile_order": "mn", "parallel": "m", "unroll": 4, "prefetch": 0, "tile_w": 1}
+
+    def cycles(height, vectors):
+        config = Config("x86_gemm", {**known, "tile_h": height, "vectors": vectors})
+        return draft_cycles(CONV, config, hardware("x86/avx512-vnni"), 1)
+
+    fits, spills = cycles(7, 4), cycles(8, 4)
+    assert 1.1 < spills / fits < 1.9
 
 
 def test_unsure_costs_get_rounds_until_they_are_sure_lowest_first(collector, journal, monkeypatch):
