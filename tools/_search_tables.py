@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmasched.errors import BadInput, nearest
-from mmasched.hardware import Hardware, hardware
-from mmasched.measure.table import thinned
+from mmasched.hardware import hardware
+from mmasched.measure.table import Loosening, thinned
 from mmasched.problem import Conv2d, Requantize
 from mmasched.space import Space
 from mmasched.templates import space_for
@@ -20,13 +20,16 @@ SCALE = Requantize(0.01)
 # decide more, and with few of their values left a table is easy (random search found 97% of one in 45 trials).
 FEWER = {"block_m": 3, "block_n": 3, "prefetch": 2, "unroll": 2}
 
+# Accumulators may fill four times the registers, and slower instructions than the chip's best multiply, too.
+LOOSENED = Loosening(registers=4, multiply=True)
+
 
 @dataclass(frozen=True)
 class Spec:
     """One table. kind: "measured" here; "draft": the template's draft cycles; "model": the cost model of runner model.
 
     least, most: valid configs that the thinned space has; fewer: values that knobs keep which are thinned first;
-    registers: accumulators may fill so many times those of the chip; enough: configs that make the table complete.
+    loosening: what it has that the template's own space is pruned of; enough: configs that make the table complete.
     """
 
     name: str
@@ -40,7 +43,7 @@ class Spec:
     most: int = 6000
     enough: int = 3000
     fewer: Mapping[str, int] = field(default_factory=lambda: FEWER)
-    registers: int = 1
+    loosening: Loosening = Loosening()
 
     @property
     def path(self) -> Path:
@@ -50,14 +53,8 @@ class Spec:
     @property
     def space(self) -> Space:
         """The space that the table is made of: the template's, loosened and thinned."""
-        full = space_for(self.problem, self.hardware, self.threads)
-        return thinned(full, self.least, self.most, self.fewer)
-
-    @property
-    def hardware(self) -> Hardware:
-        """The target as far as constraints know it: with as many vector registers as accumulators may fill."""
-        chip = hardware(self.target)
-        return replace(chip, vector_registers=chip.vector_registers * self.registers)
+        full = space_for(self.problem, hardware(self.target), self.threads)
+        return thinned(self.loosening.of(full), self.least, self.most, self.fewer)
 
 
 def _conv(height: int, inputs: int, outputs: int, kernel: int, stride: int = 1) -> Conv2d:
@@ -66,9 +63,10 @@ def _conv(height: int, inputs: int, outputs: int, kernel: int, stride: int = 1) 
 
 
 def _measured(
-    name: str, family: str, which: str, problem: Conv2d, target: str = "x86/avx512-vnni", threads: int = 1
-) -> Spec:
-    return Spec(name, family, which, problem, target, threads, registers=4)
+    name: str, family: str, which: str, problem: Conv2d, target: str = "x86/avx512-vnni", threads: int = 1,
+    loosening: Loosening = LOOSENED,
+) -> Spec:  # fmt: skip
+    return Spec(name, family, which, problem, target, threads, loosening=loosening)
 
 
 DEVELOPMENT, HELD_OUT, MODELLED = "development", "held-out", "modelled"
@@ -83,8 +81,8 @@ MEASURED = (
     _measured("wide_28", "1x1 wide", HELD_OUT, _conv(28, 128, 512, 1)),
     _measured("deep_14", "1x1 deep", HELD_OUT, _conv(14, 1024, 256, 1), threads=2),
     _measured("odd_35", "odd channels", HELD_OUT, _conv(35, 97, 75, 3)),
-    _measured("amx_56", "3x3", DEVELOPMENT, _conv(56, 64, 64, 3), "x86/amx"),
-    _measured("amx_28", "1x1 wide", HELD_OUT, _conv(28, 128, 512, 1), "x86/amx"),
+    _measured("amx_56", "3x3", DEVELOPMENT, _conv(56, 64, 64, 3), "x86/amx", loosening=Loosening(4)),
+    _measured("amx_28", "1x1 wide", HELD_OUT, _conv(28, 128, 512, 1), "x86/amx", loosening=Loosening(4)),
 )
 DRAFTED = (
     Spec("cuda_conv3x3_56", "3x3", MODELLED, _conv(56, 64, 64, 3), "cuda/sm_80", kind="draft", enough=5000),

@@ -90,15 +90,22 @@ class Collector:
         self.policy = TimingPolicy()
         self.stop = threading.Event()
         """Set by a signal: what is being timed is still timed and noted."""
-        chip = spec.hardware
-        parts = {"problem": spec.problem, "hardware": chip, "threads": spec.threads, "seed": 0, "report": report}
+        chip = hardware(spec.target)
+        parts = {
+            "problem": spec.problem,
+            "hardware": chip,
+            "threads": spec.threads,
+            "seed": 0,
+            "report": report,
+            "loosening": spec.loosening,
+        }
         self.base = {**parts, "policy": self.policy, "measure": True, "thorough": False, "best_so_far": None}
         self.base["anchor"] = None
         self.lanes = [Lane(own) for own in cores]
         self._overlap = overlap
         self._timing = threading.Lock()
-        # Of the chip as it is: one whose accumulators spill is 1.8 times as fast in one process as in the next.
-        self._anchor_config = default_config(spec.problem, hardware(spec.target), spec.threads)
+        # Of the template's own space: one whose accumulators spill is 1.8 times as fast in one process as in the next.
+        self._anchor_config = default_config(spec.problem, chip, spec.threads)
 
     def collect(self, enough: int, deadline: float) -> bool:
         """Single passes until ``enough`` configs are known, then confirms the best tenth; whether all that was done."""

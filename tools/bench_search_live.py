@@ -28,6 +28,7 @@ from _search_variants import Variant, variants
 
 from mmasched import search
 from mmasched.errors import BadInput
+from mmasched.hardware import hardware
 from mmasched.measure import LocalRunner
 from mmasched.report.console import table
 
@@ -76,7 +77,7 @@ def _live_runs(given: argparse.Namespace, variant: Variant, spec: Spec, path: Pa
             key = _key(given, variant, spec, path, seed)
             if key not in known:
                 # A runner for each: what one search has timed is not known to the next.
-                with LocalRunner(spec.hardware, spec.threads) as runner:
+                with LocalRunner(hardware(spec.target), spec.threads, loosening=spec.loosening) as runner:
                     known[key] = {"key": key, **live(variant, spec, path, runner, seed, given.trials)}
                 file.write(json.dumps(known[key]) + "\n")
                 file.flush()

@@ -169,7 +169,8 @@ def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
         journal.facts.get("anchor", {}),
         journal.facts.get("policy", {}),
         about,
-        spec.registers,
+        spec.loosening.registers,
+        spec.loosening.multiply,
     )
     return Table(header, tuple(shortened(entry) if entry.confirmed else entry for entry in entries))
 

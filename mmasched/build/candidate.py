@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from mmasched.build.native_loop import NativeLoop
 from mmasched.build.report import early_code_name, resource_report
 from mmasched.hardware import request_amx_permission
 from mmasched.problem import Conv2d
-from mmasched.space import Config
+from mmasched.space import Config, Space
 from mmasched.templates import generate, space_for
 from mmasched.templates.program import Program, standalone_module
 
@@ -94,13 +95,14 @@ def weight_copies(program: Program, hardware: Any) -> int:
 
 
 def build_candidate(
-    problem: Conv2d, config: Config, hardware: Any, threads: int, *, cold_weights: bool = False, report: bool = True
+    problem: Conv2d, config: Config, hardware: Any, threads: int, *, cold_weights: bool = False, report: bool = True,
+    widen: Callable[[Space], Space] | None = None,
 ) -> Candidate | CudaCandidate:
     """Generate and compile a config. Raises ConstraintError for an invalid config, BuildError if the compiler fails.
 
     cold_weights: `time` streams the weights from beyond the level 2 cache instead of finding them there. report=False
     finds out no resource but the name of the code, which saves a CPU target a third of the time: that of emitting the
-    code again, as text.
+    code again, as text. widen: makes the space that the config must be of out of the template's own (default: as it is).
 
     For cuda/* targets the candidate is on the GPU: see build.cuda.candidate for what that raises.
     """
@@ -108,7 +110,8 @@ def build_candidate(
         from mmasched.build.cuda.candidate import build_cuda_candidate
 
         return build_cuda_candidate(problem, config, hardware, threads, cold_weights=cold_weights)
-    broken = space_for(problem, hardware, threads).violated(config)
+    space = space_for(problem, hardware, threads)
+    broken = (widen(space) if widen else space).violated(config)
     if broken:
         raise ConstraintError(f"config {config.as_dict()} breaks {', '.join(broken)}")
     prepare_machine(hardware, threads)

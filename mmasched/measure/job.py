@@ -140,7 +140,8 @@ def build_one(
     candidate = None
     try:
         place = job["hardware"], job["threads"]
-        candidate = (build or build_candidate)(job["problem"], config, *place, cold_weights=job["measure"])
+        wider = {"widen": job["loosening"].of} if job.get("loosening") else {}
+        candidate = (build or build_candidate)(job["problem"], config, *place, cold_weights=job["measure"], **wider)
         result["resources"] = dict(candidate.resources)
     except Missing:
         raise

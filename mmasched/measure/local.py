@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmasched.hardware import Hardware
 from mmasched.measure.affinity import check_threads, pick_cores
@@ -18,6 +18,9 @@ from mmasched.measure.worker import Worker
 from mmasched.problem import Conv2d
 from mmasched.space import Config
 
+if TYPE_CHECKING:
+    from mmasched.measure.table.loosening import Loosening
+
 JOB_MODULE = "mmasched.measure.job"
 # No change of the machine's own speed is as large: below this share of its first time, an anchor's first was contended.
 FALLEN = 0.5
@@ -27,7 +30,8 @@ class LocalRunner(Runner):
     """Builds, verifies and times candidates one after the other in a persistent worker process.
 
     hardware: what candidates are built for; it must be able to run here. threads: how many cores the worker is
-    confined to (default: all that this process may use). measure=False verifies only. thorough=True verifies on every
+    confined to (default: all that this process may use). loosening: candidates may be of the space that it makes.
+    measure=False verifies only. thorough=True verifies on every
     worst case.
     Crashes, hangs and exhausted memory become outcomes, and a new worker takes over.
 
@@ -47,6 +51,7 @@ class LocalRunner(Runner):
         thorough: bool = False,
         kind: str = "measured",
         job_module: str = JOB_MODULE,
+        loosening: Loosening | None = None,
     ) -> None:
         self.hardware = hardware
         self.target = str(hardware.target)
@@ -59,6 +64,7 @@ class LocalRunner(Runner):
             "policy": policy or TimingPolicy(),
             "measure": measure,
             "thorough": thorough,
+            "loosening": loosening,
         }
         self._best: dict[str, float] = {}
         self._anchors: dict[str, tuple[Config, float]] = {}

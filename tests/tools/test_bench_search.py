@@ -206,7 +206,7 @@ def machine(folder, monkeypatch):
     spec = Spec("conv3x3_56", "3x3", "development", PROBLEMS[0], "x86/avx2", least=200, most=300)
     monkeypatch.setattr(bench_search_live, "chosen", lambda names: [spec])
     made = read_table(folder / "conv3x3_56.jsonl.xz")
-    monkeypatch.setattr(bench_search_live, "LocalRunner", lambda chip, threads: TableRunner(made, seed=77))
+    monkeypatch.setattr(bench_search_live, "LocalRunner", lambda chip, threads, loosening: TableRunner(made, seed=77))
     monkeypatch.setattr(_search_live, "default_config", lambda *_: next(e.config for e in made.entries if e.ok))
 
 

@@ -18,7 +18,7 @@ from _table_journal import TableJournal, best_tenth, measuring_order, to_confirm
 from mmasched.errors import BadInput
 from mmasched.hardware import hardware
 from mmasched.measure import Outcome
-from mmasched.measure.table import Entry, knob_values, read_table
+from mmasched.measure.table import Entry, Loosening, knob_values, read_table
 from mmasched.problem import Conv2d, Requantize
 from mmasched.space import Config, Ordered, SearchSpace
 from mmasched.templates import default_config, draft_cycles
@@ -146,7 +146,7 @@ def test_collecting_measures_everything_and_confirms_the_best_tenth(collector, j
 
 def test_the_anchor_is_the_default_of_the_chip_as_it_is(journal, monkeypatch):
     monkeypatch.setattr(_table_collector, "Worker", FakeWorker)
-    spec = Spec("t", "strided", "development", CONV, registers=4)
+    spec = Spec("t", "strided", "development", CONV, loosening=Loosening(4))
     made = _table_collector.Collector(spec, SPACE, journal, [[0]], say=lambda text: None)
     made.set_anchor()
     made.close()

@@ -5,6 +5,7 @@ import pytest
 from _search_tables import Spec
 from _table_spells import spells
 
+from mmasched.hardware import hardware
 from mmasched.measure.table import Entry
 from mmasched.problem import Conv2d, Requantize
 from mmasched.templates import draft_cycles
@@ -23,7 +24,7 @@ def configs():
 def entries(configs, factors):
     """Costs around the draft's, with 5% of their own luck, each chunk of 24 times its factor."""
     rng = np.random.default_rng(1)
-    cycles = [draft_cycles(PROBLEM, config, SPEC.hardware, 1) for config in configs]
+    cycles = [draft_cycles(PROBLEM, config, hardware(SPEC.target), 1) for config in configs]
     costs = np.array(cycles) * np.exp(0.05 * rng.standard_normal(len(configs))) * np.repeat(factors, 24) * 1e-9
     return [Entry(config, "correct", cost, cost, (cost,)) for config, cost in zip(configs, costs, strict=True)]
 

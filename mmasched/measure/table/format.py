@@ -28,8 +28,8 @@ class Header:
     ``knobs`` are the values of the space that was measured, by template; ``combinations`` of them there are, ``valid``
     of which meet the constraints. ``repeats`` are the ratios of a single pass to the true cost, ``floor`` the relative
     standard error of true costs (90th percentile), ``anchor`` the config that all were timed beside and its cost.
-    ``policy`` has the constants of timing, ``about`` says in words where costs come from. ``registers``: the space is
-    that of a chip with so many times the vector registers (see ``loosened``).
+    ``policy`` has the constants of timing, ``about`` says in words where costs come from. ``registers`` and
+    ``multiply``: what the space has that the template's own is pruned of (see ``Loosening``).
     """
 
     problem: str
@@ -46,6 +46,7 @@ class Header:
     policy: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
     registers: int = 1
+    multiply: bool = False
     versions: Mapping[str, str] = field(default_factory=tool_versions)
     time: str = field(default_factory=utc_now)
 

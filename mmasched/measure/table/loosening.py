@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mmasched.measure.table.thinning import members, united
 from mmasched.space import SearchSpace, Space
 
 
-def loosened(space: Space, times: int) -> Space:
-    """The space as if the chip had so many times its vector registers, where constraints ask for their number.
+@dataclass(frozen=True)
+class Loosening:
+    """What a template's own space is pruned of and a loosened one has: correct schedules that are slower as a rule.
 
-    Accumulators that fit the registers are what a template's own space is pruned to. More of them are correct too, and
-    slower as a rule: the compiler keeps in memory what does not fit. 1 leaves the space as it is.
+    registers: accumulators may fill so many times the chip's vector registers; the compiler keeps in memory what does
+    not fit. multiply: with instructions that multiply more slowly than the chip's best.
     """
-    if times == 1:
-        return space
-    found = []
-    for member in members(space):
-        site = member.hardware
-        if hasattr(site, "registers"):
-            site = replace(site, registers=site.registers * times)
-        found.append(SearchSpace(member.template, member.knobs, member.constraints, member.problem, site))
-    return united(found)
+
+    registers: int = 1
+    multiply: bool = False
+
+    def of(self, space: Space) -> Space:
+        """The space, loosened where its templates' constraints ask for either; itself where nothing is loosened."""
+        if self == Loosening():
+            return space
+        found = []
+        for member in members(space):
+            site = member.hardware
+            if hasattr(site, "registers"):
+                site = replace(site, registers=site.registers * self.registers)
+            if hasattr(site, "slower_multiply"):
+                site = replace(site, slower_multiply=self.multiply)
+            found.append(SearchSpace(member.template, member.knobs, member.constraints, member.problem, site))
+        return united(found)

@@ -16,10 +16,10 @@ from mmasched.templates.x86.site import Site
 
 @constraint("multiply")
 def multiply_available(problem: Conv2d, values: Values, site: Site) -> bool:
-    """The chip has the instruction, and no better one of the same exactness."""
-    if site.has_vnni:
-        return values["multiply"] == "vpdpbusd"
-    return values["multiply"] != "vpdpbusd"
+    """The chip has the instruction, and no better one of the same exactness, unless slower ones are wanted too."""
+    if not site.has_vnni:
+        return values["multiply"] != "vpdpbusd"
+    return values["multiply"] == "vpdpbusd" or (site.slower_multiply and values["multiply"] == "vpmaddwd")
 
 
 @constraint("multiply")

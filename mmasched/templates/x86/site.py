@@ -16,6 +16,8 @@ class Site:
     registers: int
     l1d: int
     l2: int
+    slower_multiply: bool = False
+    """Whether instructions that multiply more slowly than the chip's best are wanted too."""
 
     @classmethod
     def of(cls, hardware: Any, threads: int) -> Site:
