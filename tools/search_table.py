@@ -228,7 +228,7 @@ def _status(given: argparse.Namespace) -> int:
         path, partial = given.out / f"{spec.name}.jsonl.xz", given.work / f"{spec.name}.jsonl"
         if path.exists():
             table = read_table(path)
-            alike = f", spells {spells(table.entries, spec):.2f}x of chance" if spec.kind == "measured" else ""
+            alike = f", spells {spells(table):.2f}x of chance" if spec.kind == "measured" else ""
             print(f"{spec.name} ({spec.set}): {_summary(table)}{alike}")
         elif partial.exists():
             lines = [json.loads(line) for line in partial.read_text().splitlines()]

@@ -2,39 +2,43 @@
 
 import numpy as np
 import pytest
-from _search_tables import Spec
 from _table_spells import spells
 
 from mmasched.hardware import hardware
-from mmasched.measure.table import Entry
+from mmasched.measure.table import Entry, Header, Table, knob_values, thinned
 from mmasched.problem import Conv2d, Requantize
-from mmasched.templates import draft_cycles
+from mmasched.templates import draft_cycles, space_for
 
 PROBLEM = Conv2d(1, 14, 14, 64, 64, 1, requantize=Requantize(0.01))
-SPEC = Spec("small", "1x1 wide", "development", PROBLEM, least=400, most=900)
+TARGET = "x86/avx512-vnni"
+SPACE = thinned(space_for(PROBLEM, hardware(TARGET)), 400, 900)
 
 
 @pytest.fixture(scope="module")
 def configs():
-    space = SPEC.space
-    rows = space.valid_rows()
-    return [space.config(row) for row in np.random.default_rng(0).permutation(rows)[:384]]
+    rows = SPACE.valid_rows()
+    return [SPACE.config(row) for row in np.random.default_rng(0).permutation(rows)[:384]]
+
+
+def table(entries):
+    header = Header(PROBLEM.key, TARGET, "chip", 1, "measured", knob_values(SPACE), SPACE.size, SPACE.count_valid())
+    return Table(header, tuple(entries))
 
 
 def entries(configs, factors):
     """Costs around the draft's, with 5% of their own luck, each chunk of 24 times its factor."""
     rng = np.random.default_rng(1)
-    cycles = [draft_cycles(PROBLEM, config, hardware(SPEC.target), 1) for config in configs]
+    cycles = [draft_cycles(PROBLEM, config, hardware(TARGET), 1) for config in configs]
     costs = np.array(cycles) * np.exp(0.05 * rng.standard_normal(len(configs))) * np.repeat(factors, 24) * 1e-9
     return [Entry(config, "correct", cost, cost, (cost,)) for config, cost in zip(configs, costs, strict=True)]
 
 
 def test_configs_that_were_measured_alike_vary_as_chance_has_it(configs):
-    assert 0.5 < spells(entries(configs, np.ones(16)), SPEC) < 1.6
-    assert spells(entries(configs[:72], np.ones(3)), SPEC) == 1.0
-    assert spells([Entry(config, "build_error", detail="no") for config in configs], SPEC) == 1.0
+    assert 0.5 < spells(table(entries(configs, np.ones(16)))) < 1.6
+    assert spells(table(entries(configs[:72], np.ones(3)))) == 1.0
+    assert spells(table(Entry(config, "build_error", detail="no") for config in configs)) == 1.0
 
 
 def test_a_process_whose_anchor_was_slow_shows(configs):
     factors = np.where(np.arange(16) % 2, 1.0, 1.3)
-    assert spells(entries(configs, factors), SPEC) > 2
+    assert spells(table(entries(configs, factors))) > 2
