@@ -91,16 +91,19 @@ class Collector:
         self.stop = threading.Event()
         """Set by a signal: what is being timed is still timed and noted."""
         chip = hardware(spec.target)
-        parts = {
+        self.base = {
             "problem": spec.problem,
             "hardware": chip,
             "threads": spec.threads,
             "seed": 0,
             "report": report,
             "loosening": spec.loosening,
+            "policy": self.policy,
+            "measure": True,
+            "thorough": False,
+            "best_so_far": None,
+            "anchor": None,
         }
-        self.base = {**parts, "policy": self.policy, "measure": True, "thorough": False, "best_so_far": None}
-        self.base["anchor"] = None
         self.lanes = [Lane(own) for own in cores]
         self._overlap = overlap
         self._timing = threading.Lock()

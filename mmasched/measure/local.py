@@ -31,9 +31,8 @@ class LocalRunner(Runner):
 
     hardware: what candidates are built for; it must be able to run here. threads: how many cores the worker is
     confined to (default: all that this process may use). loosening: candidates may be of the space that it makes.
-    measure=False verifies only. thorough=True verifies on every
-    worst case.
-    Crashes, hangs and exhausted memory become outcomes, and a new worker takes over.
+    measure=False verifies only. thorough=True verifies on every worst case. Crashes, hangs and exhausted memory become
+    outcomes, and a new worker takes over.
 
     A worker dies when the thread that started it ends (Linux ties PR_SET_PDEATHSIG to the thread); use a runner from
     one thread. Raises BadInput for more threads than cores.

@@ -7,9 +7,9 @@ from mmasched.measure.table.runner import TableRunner
 from mmasched.measure.table.thinning import knob_values, narrowed, thinned
 
 __all__ = [
-    "Loosening",
     "Entry",
     "Header",
+    "Loosening",
     "Table",
     "TableRunner",
     "error_of",

@@ -13,6 +13,7 @@ from typing import Any
 
 from mmasched.errors import BadInput, Missing, MmaschedError
 from mmasched.log.record import KINDS, STATUSES, Record, tool_versions, utc_now
+from mmasched.measure.table.loosening import Loosening
 from mmasched.measure.table.thinning import KnobValues
 from mmasched.problem import Conv2d
 from mmasched.space import Config
@@ -49,6 +50,11 @@ class Header:
     multiply: bool = False
     versions: Mapping[str, str] = field(default_factory=tool_versions)
     time: str = field(default_factory=utc_now)
+
+    @property
+    def loosening(self) -> Loosening:
+        """What the space has that the template's own is pruned of."""
+        return Loosening(self.registers, self.multiply)
 
 
 @dataclass(frozen=True)

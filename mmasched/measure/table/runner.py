@@ -13,7 +13,6 @@ from mmasched.measure.outcome import Outcome
 from mmasched.measure.recorded_space import RecordedSpace
 from mmasched.measure.runner import OnOutcome, Runner
 from mmasched.measure.table.format import Entry, Table, read_table
-from mmasched.measure.table.loosening import Loosening
 from mmasched.measure.table.noise import confirmed_times, table_cost
 from mmasched.measure.table.thinning import narrowed
 from mmasched.measure.twins import CODE, TIME_OF, Timed, take_over
@@ -55,9 +54,7 @@ class TableRunner(Runner):
         """The space that was measured, as far as it was."""
         self._check(problem)
         header = self.table.header
-        return RecordedSpace(
-            narrowed(Loosening(header.registers, header.multiply).of(space), header.knobs), self.table.by_config
-        )
+        return RecordedSpace(narrowed(header.loosening.of(space), header.knobs), self.table.by_config)
 
     def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: OnOutcome | None = None) -> list[Outcome]:
         """See Runner. A config that is not in the table ends as "constraint". Raises BadInput for another problem."""
