@@ -18,10 +18,10 @@ TABLES = ROOT / "tuning_logs" / "tables"
 SCALE = Requantize(0.01)
 # Knobs that say in which order work is done lose values before those that say what a register tile holds: the latter
 # decide more, and with few of their values left a table is easy (random search found 97% of one in 45 trials).
-FEWER = {"block_m": 3, "block_n": 3, "prefetch": 2, "unroll": 2}
+FEWER = {"block_m": 2, "block_n": 2, "prefetch": 1, "unroll": 1}
 
 # Accumulators may fill four times the registers, and slower instructions than the chip's best multiply, too.
-LOOSENED = Loosening(registers=4, multiply=True)
+LOOSENED = Loosening(registers=16, multiply=True)
 
 
 @dataclass(frozen=True)

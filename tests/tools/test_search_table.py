@@ -160,9 +160,11 @@ def test_the_draft_counts_what_a_tile_of_32_accumulators_spills():
     known = {"multiply": "vpdpbusd", "input": "pad", "block_m": 1, "block_n": 1, "block_order": "nm"}
     known |= {"tile_order": "mn", "parallel": "m", "unroll": 4, "prefetch": 0, "tile_w": 1}
 
+    chip = replace(hardware("x86/avx512-vnni"), l1d=48 << 10, l2=2 << 20)
+
     def cycles(height, vectors):
         config = Config("x86_gemm", {**known, "tile_h": height, "vectors": vectors})
-        return draft_cycles(CONV, config, hardware("x86/avx512-vnni"), 1)
+        return draft_cycles(CONV, config, chip, 1)
 
     fits, spills = cycles(7, 4), cycles(8, 4)
     assert 1.1 < spills / fits < 1.9

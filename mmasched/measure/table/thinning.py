@@ -83,8 +83,8 @@ def thinned(space: Space, least: int = 5000, most: int = 6000, fewer: Mapping[st
 
     Again and again the largest template's ordered knob with most values loses the inner value closest, as a ratio, to
     its neighbours; the first and the last value always stay. Knobs in ``fewer`` come before all others, until they have
-    as many values as it says (2 or more). No measurement or model has a say. A smaller space is returned as it is; one
-    where every step would overshoot ends above ``most``.
+    as many values as it says; of one that is held at 1 the first stays. No measurement or model has a say. A smaller
+    space is returned as it is; one where every step would overshoot ends above ``most``.
     """
     values, fewer = knob_values(space), fewer or {}
     while True:
@@ -114,8 +114,9 @@ def _smaller(
 ) -> Iterator[KnobValues]:
     """The value lists after each possible removal, preferred ones first."""
     for part in sorted(parts, key=lambda part: (-counts[part.template], part.template)):
-        ordered = [knob for knob in part.knobs if isinstance(knob, Ordered) and len(knob.values) > 2]
-        early = {knob.name: len(knob.values) > max(fewer.get(knob.name, len(knob.values)), 2) for knob in ordered}
+        ordered = [knob for knob in part.knobs if isinstance(knob, Ordered)]
+        early = {knob.name: len(knob.values) > fewer.get(knob.name, len(knob.values)) for knob in ordered}
+        ordered = [knob for knob in ordered if early[knob.name] or len(knob.values) > 2]
         for knob in sorted(ordered, key=lambda knob: (not early[knob.name], -len(knob.values), knob.name)):
             kept = list(knob.values)
             kept.pop(closest(kept))
@@ -123,8 +124,11 @@ def _smaller(
 
 
 def closest(values: Sequence[Any]) -> int:
-    """The index of the inner value whose neighbours are closest to each other; in texts, whichever is in the middle."""
-    if not all(isinstance(value, int) for value in values):
+    """The index of the inner value whose neighbours are closest to each other; in texts, whichever is in the middle.
+
+    Of two values the last.
+    """
+    if len(values) == 2 or not all(isinstance(value, int) for value in values):
         return len(values) // 2
     position = [math.log2(1 + abs(value)) for value in values]
     return min(range(1, len(values) - 1), key=lambda i: abs(position[i + 1] - position[i - 1]))
