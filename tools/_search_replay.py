@@ -77,7 +77,7 @@ def replay(
     )  # fmt: skip
     steps = [[tried, on.table.optimum / cost, round(seconds, 4)] for tried, cost, seconds in found.pop("steps")]
     return {
-        "key": run_key(variant, path, seed, trials, bool(others), noise), "variant": variant.name, "table": path.name,
+        "key": run_key(variant, path, seed, trials, others, noise), "variant": variant.name, "table": path.name,
         "seed": seed, **found, "steps": steps, "seconds": round(runner.simulated_seconds, 3), "warm": bool(others),
         "noise": noise,
     }  # fmt: skip
@@ -175,9 +175,12 @@ def known_runs(path: Path) -> dict[str, Any]:
     return {run["key"]: run for run in map(json.loads, lines)}
 
 
-def run_key(variant: Variant, path: Path, seed: int, trials: int, warm: bool, noise: bool) -> str:
-    """What a run is known by: the table's content, the strategy with all its options, trials and seed."""
+def run_key(
+    variant: Variant, path: Path, seed: int, trials: int, others: Sequence[Path] = (), noise: bool = True
+) -> str:
+    """What a run is known by: what is in the tables, the strategy with all its options, trials and seed."""
     defaults = {option.name: option.default for option in search.options(variant.strategy)}
     settings = {**asdict(variant), "options": {**defaults, **variant.options}, "trials": trials}
-    text = json.dumps([settings, _digest(path), seed, warm, noise], sort_keys=True)
+    known = [_digest(other) for other in others]
+    text = json.dumps([settings, _digest(path), seed, known, noise], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

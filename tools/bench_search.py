@@ -4,6 +4,7 @@
     python tools/bench_search.py --tables held-out --json out/search.json
     python tools/bench_search.py --strategies ablation        what each part of the default is worth
     python tools/bench_search.py --strategies paper           distinctive against plain choice at four batch sizes
+    python tools/bench_search.py --strategies diversity       other forms of diversity at four batch sizes
     python tools/bench_search.py --strategies default random annealing:plan_size=8 --seeds 10
     python tools/bench_search.py --warm                       with records of other shapes
     python tools/bench_search.py --quality                    the cost model alone
@@ -37,7 +38,10 @@ from mmasched.measure.affinity import available_cores
 from mmasched.measure.table import read_table
 
 QUICK = {"seeds": 4, "trials": 160, "tables": ["held-out"]}
-QUICK_VARIANTS = ["default", "random", "annealing", "annealing_tuned", "evolution", "droplet", "genetic", "distinctive"]
+QUICK_VARIANTS = [
+    "default", "random", "grid", "annealing", "annealing_tuned", "evolution", "droplet", "genetic", "tpe", "gp", "distinctive",
+]  # fmt: skip
+SEEDS = 50
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tables", nargs="+", default=["development"], help="tables, sets of them, or paths")
     parser.add_argument("--folder", type=Path, default=TABLES, help="where tables lie (tuning_logs/tables)")
     parser.add_argument("--strategies", nargs="+", default=["all"], help="groups, variants, or NAME:OPTION=VALUE,...")
-    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--trials", type=int, default=512)
     parser.add_argument("--warm", action="store_true", help="strategies know records of the other tables of --folder")
     parser.add_argument("--exact", action="store_true", help="replay true costs, without the measured noise")
@@ -83,7 +87,7 @@ def table_paths(names: list[str], folder: Path) -> list[Path]:
 def _compare(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
     wanted = list(_tasks(given, paths))
     known = known_runs(given.runs)
-    missing = [task for task in wanted if run_key(*_identity(task)) not in known]
+    missing = [task for task in wanted if run_key(*task) not in known]
     print(f"{len(wanted)} runs, {len(missing)} of them to do", file=sys.stderr)
     given.runs.parent.mkdir(parents=True, exist_ok=True)
     with open(given.runs, "a", encoding="utf-8") as file:
@@ -93,7 +97,7 @@ def _compare(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
             known[run["key"]] = run
             if number % 20 == 0 or number == len(missing):
                 print(f"{number} of {len(missing)}: {run['variant']} on {run['table']}", file=sys.stderr)
-    runs = [known[key] for task in wanted if (key := run_key(*_identity(task))) in known]
+    runs = [known[key] for task in wanted if (key := run_key(*task)) in known]
     if not runs:
         raise BadInput("nothing was run: the strategies named need what is not installed")
     floors = {path.name: read_table(path).header.floor for path in paths}
@@ -112,13 +116,15 @@ def _tasks(given: argparse.Namespace, paths: list[Path]) -> Iterator[Task]:
     others = tuple(sorted(given.folder.glob("*.jsonl.xz"))) if given.warm else ()
     for path in paths:
         for variant in variants(given.strategies):
-            for seed in range(min(given.seeds, variant.seeds or given.seeds)):
+            for seed in range(_seeds(given, variant)):
                 yield variant, path, seed, given.trials, others, not given.exact
 
 
-def _identity(task: Task) -> tuple:
-    variant, path, seed, trials, others, noise = task
-    return variant, path, seed, trials, bool(others), noise
+def _seeds(given: argparse.Namespace, variant: Variant) -> int:
+    """How many a variant gets: slow ones have a bound of their own, of which a quick run takes the same share."""
+    if variant.seeds is None:
+        return given.seeds
+    return max(1, variant.seeds * given.seeds // SEEDS) if given.quick else min(given.seeds, variant.seeds)
 
 
 def _run_all(tasks: list[Task], processes: int) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The default search: an ensemble of cost models ranks all configs, Thompson sampling picks what to measure."""
+"""A search in which an ensemble of cost models ranks all configs and Thompson sampling picks what to measure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Comparisons of searches: figures from runs, resumption, and a whole small comparison."""
 
+import argparse
 import json
 import math
 
@@ -14,7 +15,7 @@ import pytest
 from _search_replay import replay, run_key
 from _search_summary import figures, geometric_mean, reached, seconds_to, summary, trials_to
 from _search_tables import Spec
-from _search_variants import ABLATION, BASELINES, DISTINCTIVE, Variant, variants
+from _search_variants import ABLATION, BASELINES, DISTINCTIVE, DIVERSITY, Variant, variants
 
 from mmasched import search
 from mmasched.errors import BadInput
@@ -99,7 +100,7 @@ def test_curves_hold_the_best_so_far():
 
 
 def test_variants_are_known_to_the_strategies():
-    for variant in (*BASELINES, *ABLATION, *DISTINCTIVE):
+    for variant in (*BASELINES, *ABLATION, *DISTINCTIVE, *DIVERSITY):
         known = {option.name: option for option in search.options(variant.strategy)}
         for name, value in variant.options.items():
             assert known[name].check(value) == value
@@ -146,17 +147,18 @@ def test_runs_are_known_by_everything_that_matters(folder):
     path, other = folder / "conv3x3_56.jsonl.xz", folder / "odd_27.jsonl.xz"
     base = Variant("a", "ensemble")
     keys = {
-        run_key(base, path, 0, 64, False, True),
-        run_key(Variant("a", "ensemble", {"members": 3}), path, 0, 64, False, True),
-        run_key(Variant("a", "ensemble", batch=4), path, 0, 64, False, True),
-        run_key(base, other, 0, 64, False, True),
-        run_key(base, path, 1, 64, False, True),
-        run_key(base, path, 0, 32, False, True),
-        run_key(base, path, 0, 64, True, True),
-        run_key(base, path, 0, 64, False, False),
+        run_key(base, path, 0, 64),
+        run_key(Variant("a", "ensemble", {"members": 3}), path, 0, 64),
+        run_key(Variant("a", "ensemble", batch=4), path, 0, 64),
+        run_key(base, other, 0, 64),
+        run_key(base, path, 1, 64),
+        run_key(base, path, 0, 32),
+        run_key(base, path, 0, 64, [path]),
+        run_key(base, path, 0, 64, [path, other]),
+        run_key(base, path, 0, 64, noise=False),
     }
-    assert len(keys) == 8
-    assert run_key(Variant("a", "ensemble", {"members": 8}), path, 0, 64, False, True) in keys
+    assert len(keys) == 9
+    assert run_key(Variant("a", "ensemble", {"members": 8}), path, 0, 64) in keys
 
 
 def test_a_warm_start_knows_other_shapes_and_not_its_own(folder, monkeypatch):
@@ -168,6 +170,14 @@ def test_a_warm_start_knows_other_shapes_and_not_its_own(folder, monkeypatch):
     assert _search_replay.prior_of(paths[0], paths[:1], 0) == []
     run = replay(Variant("d", "ensemble", {"members": 2}), paths[0], 0, 16, tuple(paths))
     assert run["warm"] and run["trials"] == 16
+
+
+def test_a_quick_run_takes_the_same_share_of_every_strategys_seeds():
+    given = argparse.Namespace(seeds=4, quick=True)
+    seeds = {variant.name: bench_search._seeds(given, variant) for variant in BASELINES}
+    assert seeds["random"] == seeds["tpe"] == 4 and seeds["gp"] == seeds["grid"] == 1
+    whole = argparse.Namespace(seeds=50, quick=False)
+    assert {bench_search._seeds(whole, variant) for variant in BASELINES} == {50, 10, 1}
 
 
 def test_a_comparison_goes_on_where_it_stopped(folder, tmp_path, capsys):
