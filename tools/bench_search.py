@@ -39,7 +39,8 @@ from mmasched.measure.table import read_table
 
 QUICK = {"seeds": 4, "trials": 160, "tables": ["held-out"]}
 QUICK_VARIANTS = [
-    "default", "random", "grid", "annealing", "annealing_tuned", "evolution", "droplet", "genetic", "tpe", "gp", "distinctive",
+    "default", "random", "grid", "annealing", "annealing_tuned", "evolution", "droplet", "genetic", "tpe", "gp",
+    "distinctive",
 ]  # fmt: skip
 SEEDS = 50
 
