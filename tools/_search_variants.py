@@ -51,7 +51,7 @@ ABLATION = (
     Variant("two batches by the process", "portfolio", {"smooth": 2}),
     Variant("two batches by trees", "portfolio", {"trees": 2}),
     Variant("batch of 1", "portfolio", batch=1),
-    Variant("batch of 4", "portfolio", batch=4),
+    Variant("batch of 8", "portfolio", batch=8),
     Variant("batch of 16", "portfolio", batch=16),
     Variant("batch of 64", "portfolio", batch=64),
     Variant("process without the draft", "gaussian", {"draft": False}),

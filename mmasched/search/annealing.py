@@ -59,7 +59,7 @@ class AnnealingTuned(Annealing):
     """`annealing` at its best here: small plans, analytic features, and no more chains than a small plan needs."""
 
     OPTIONS = tuple(
-        replace(option, default={"plan_size": 8, "analytic": True, "chains": 64}.get(option.name, option.default))
+        replace(option, default={"plan_size": 4, "analytic": True, "chains": 64}.get(option.name, option.default))
         for option in Annealing.OPTIONS
     )
 

@@ -28,8 +28,8 @@ def test_models_take_turns_and_learn_from_all_observations(table, monkeypatch, o
 
         monkeypatch.setattr(kind, "suggest", spied)
     strategy = create("portfolio", table.space, seed=4, features=drafted(table), **options)
-    assert len(table.run(strategy, 48)) == 48  # Nothing twice, whoever proposed it.
-    assert turns == [(kind, 8 * number) for number, kind in enumerate(expected)]
+    assert len(table.run(strategy, 24)) == 24  # Nothing twice, whoever proposed it.
+    assert turns == [(kind, 4 * number) for number, kind in enumerate(expected)]
 
 
 @pytest.mark.parametrize(("features", "trials", "within"), [(None, 96, 1.03), (drafted, 64, 1.03)])

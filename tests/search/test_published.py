@@ -94,7 +94,7 @@ def test_annealing_as_published_sees_knobs_alone_and_tuned_more(table):
     published = create("annealing", table.space, features=features, plan_size=8, iterations=5)
     table.run(published, 24)
     tuned = create("annealing_tuned", table.space, features=table.features, iterations=5)
-    assert tuned.options.plan_size == 8 and tuned.options.analytic
+    assert tuned.options.plan_size == 4 and tuned.options.analytic
     table.run(tuned, 16)
     assert tuned.model.inputs.matrix(tuned.rows).shape[1] == table.space.dim + 5
 
