@@ -81,6 +81,7 @@ MEASURED = (
     _measured("wide_28", "1x1 wide", HELD_OUT, _conv(28, 128, 512, 1)),
     _measured("deep_14", "1x1 deep", HELD_OUT, _conv(14, 1024, 256, 1), threads=2),
     _measured("odd_35", "odd channels", HELD_OUT, _conv(35, 97, 75, 3)),
+    _measured("conv3x3_7", "3x3", DEVELOPMENT, _conv(7, 512, 512, 3)),
     _measured("amx_56", "3x3", DEVELOPMENT, _conv(56, 64, 64, 3), "x86/amx", loosening=Loosening(4)),
     _measured("amx_28", "1x1 wide", HELD_OUT, _conv(28, 128, 512, 1), "x86/amx", loosening=Loosening(4)),
 )

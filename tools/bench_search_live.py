@@ -32,7 +32,7 @@ from mmasched.hardware import hardware
 from mmasched.measure import LocalRunner
 from mmasched.report.console import table
 
-PROBLEMS = ("conv3x3_56", "deep_7", "odd_27")
+PROBLEMS = ("strided_56", "deep_7", "odd_27")
 LEVELS = (0.95, 0.97, 0.99)
 QUICK = {"seeds": 1, "trials": 12, "problems": list(PROBLEMS[:1])}
 
