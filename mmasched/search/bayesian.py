@@ -153,7 +153,7 @@ class BayesianGp(Bayesian):
         try:
             importlib.import_module("torch")
         except ImportError:
-            raise Missing("the bayesian_gp search needs PyTorch, which is not installed: pip install torch") from None
+            raise Missing(f"the bayesian_gp search needs PyTorch, which is not installed: {INSTALL}") from None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self._optuna.samplers.GPSampler(seed=self.seed, n_startup_trials=1, deterministic_objective=False)

@@ -132,5 +132,5 @@ def test_missing_libraries_are_named(monkeypatch, grid_space):
     with pytest.raises(Missing, match=r"mmasched\[bench\]"):
         bayesian.load_optuna()
     monkeypatch.setattr(bayesian, "load_optuna", lambda: __import__("types").SimpleNamespace())
-    with pytest.raises(Missing, match="pip install torch"):
+    with pytest.raises(Missing, match=r"needs PyTorch.*mmasched\[bench\]"):
         bayesian.BayesianGp.make_sampler(None)
