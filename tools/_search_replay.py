@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from _search_variants import DEFAULT, Variant
 
 from mmasched import search
-from mmasched.hardware import hardware
 from mmasched.measure.table import TableRunner, read_table
 from mmasched.search import Observation, PriorSample
 from mmasched.search.prior import prior_samples
@@ -33,7 +32,7 @@ class Replayed:
     def __init__(self, path: Path) -> None:
         self.table = read_table(path)
         self.problem, self.header = self.table.problem, self.table.header
-        self._hardware = hardware(self.header.target)
+        self._hardware = self.header.hardware
         full = space_for(self.problem, self._hardware, self.header.threads)
         self.space: Space = TableRunner(self.table).restrict(self.problem, full)
         self._features: dict[Config, list[float]] = {}

@@ -13,7 +13,6 @@ import numpy as np
 from sklearn.model_selection import KFold, cross_val_predict
 from xgboost import XGBRegressor
 
-from mmasched.hardware import hardware
 from mmasched.measure.table import Entry, Table
 from mmasched.measure.table.thinning import KnobValues
 from mmasched.space import Config
@@ -39,7 +38,7 @@ def spells(table: Table, chunk: int = 24) -> float:
 
 
 def _unexplained(table: Table, entries: Sequence[Entry]) -> np.ndarray:
-    chip, threads = hardware(table.header.target), table.header.threads
+    chip, threads = table.header.hardware, table.header.threads
     figures = [features(table.problem, entry.config, chip, threads) for entry in entries]
     inputs = np.hstack([figures, [_places(entry.config, table.header.knobs) for entry in entries]])
     costs = np.log([entry.single for entry in entries])

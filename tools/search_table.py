@@ -155,10 +155,11 @@ def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
         "measured": "single passes beside an anchor; the best tenth confirmed in turn, leaders in several processes",
         "model": "modelled cycles of the runner model; build and verification times are those of emulation",
     }[spec.kind]
+    chip = hardware(spec.target)
     header = Header(
         spec.problem.key,
         spec.target,
-        hardware(spec.target).chip,
+        chip.chip,
         spec.threads,
         "measured" if spec.kind == "measured" else "modelled",
         journal.knobs,
@@ -171,6 +172,7 @@ def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
         about,
         spec.loosening.registers,
         spec.loosening.multiply,
+        chip.caches if spec.kind == "measured" else (),
     )
     return Table(header, tuple(shortened(entry) if entry.confirmed else entry for entry in entries))
 

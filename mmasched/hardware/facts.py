@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmasched.hardware.target import Target
@@ -71,6 +72,15 @@ class Hardware:
     def has(self, *features: str) -> bool:
         """True if code for this target may use all these features."""
         return self.features.issuperset(features)
+
+    @property
+    def caches(self) -> tuple[int, int, int]:
+        """Bytes of level 1 (data), 2 and 3."""
+        return self.l1d, self.l2, self.l3
+
+    def with_caches(self, caches: Sequence[int]) -> Hardware:
+        """The same chip with other caches (see ``caches``); itself for an empty sequence, which stands for unknown."""
+        return replace(self, **dict(zip(("l1d", "l2", "l3"), caches, strict=True))) if caches else self
 
     @property
     def llvm_target(self) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Runner(ABC):
     """How many candidates of one call of ``run`` are worked on at the same time."""
     chip: str | None = None
     """Id of the chip that candidates run on, where it is not simply this machine's; goes into records."""
+    caches: tuple[int, ...] = ()
+    """Bytes of level 1, 2 and 3 of that chip's caches, where they are not simply what the target's facts say."""
 
     @abstractmethod
     def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: OnOutcome | None = None) -> list[Outcome]:

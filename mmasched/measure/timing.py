@@ -22,6 +22,7 @@ class TimingPolicy:
     windows: most windows that are taken while the times look contended.
     spread: largest (p75 - p25) / median of a quiet window.
     low_outlier: a sample this far (relative) below the median says that the median is contended.
+    anchors: times of the anchor whose shortest says how fast the machine is at the moment.
     stop_ratio: a candidate whose first ``stop_after`` samples are all this many times slower than the best is dropped.
     seconds: no new sample is started after this long, provided there are three.
     standard_error: relative standard error of the median at which confirming ends, after ``confirm_at_least`` rounds.
@@ -33,6 +34,7 @@ class TimingPolicy:
     windows: int = 5
     spread: float = 0.03
     low_outlier: float = 0.05
+    anchors: int = 5
     stop_ratio: float = 3.0
     stop_after: int = 2
     seconds: float = 5.0
@@ -89,8 +91,10 @@ class Beside:
     """A timer that says how long the calls would take while the anchor takes ``seconds`` per call, as it once did.
 
     A machine that others share runs at one speed for some seconds and then at another, half as fast perhaps. The anchor
-    is timed just before every sample, and what has become of its time since scales the sample. ``anchor_seconds``: the
-    median of its times now.
+    is timed just before every sample, and what has become of its time since scales the sample. Another process may have
+    had a core in just those milliseconds, which would make the sample several times too short; so the shortest of the
+    last few times of the anchor counts. A machine that slows down makes some samples too long instead.
+    ``anchor_seconds``: the median of its times now.
     """
 
     def __init__(self, time_once: TimeOnce, anchor: TimeOnce, seconds: float, policy: TimingPolicy):
@@ -98,6 +102,9 @@ class Beside:
         anchor(1)
         self._anchor_calls, first = calibrate(anchor, policy)
         self._times = [first]
+        self._recent = policy.anchors
+        while len(self._times) < policy.anchors - 1:
+            self._time_anchor()
 
     @property
     def anchor_seconds(self) -> float:
@@ -105,9 +112,11 @@ class Beside:
         return statistics.median(self._times)
 
     def __call__(self, calls: int) -> float:
-        now = self._anchor(self._anchor_calls) / self._anchor_calls
-        self._times.append(now)
-        return self._time_once(calls) * self._seconds / now
+        self._time_anchor()
+        return self._time_once(calls) * self._seconds / min(self._times[-self._recent :])
+
+    def _time_anchor(self) -> None:
+        self._times.append(self._anchor(self._anchor_calls) / self._anchor_calls)
 
 
 def confirm(timers: Sequence[TimeOnce], rounds: int, policy: TimingPolicy | None = None) -> list[tuple[float, ...]]:

@@ -35,7 +35,7 @@ def machine_and_runner(
         raise BadInput(f"the runner is for {made.target}, but the target is {chip.target}: pass target={made.target!r}")
     if threads is not None and made.threads != threads:
         raise BadInput(f"the runner uses {made.threads} threads, not {threads}: leave threads out or make them equal")
-    return Machine(chip, str(chip.target), made.chip or chip.chip, made.threads), made
+    return Machine(chip.with_caches(made.caches), str(chip.target), made.chip or chip.chip, made.threads), made
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Comparisons of searches: figures from runs, resumption, and a whole small comparison."""
 
 import argparse
+import dataclasses
 import json
 import math
 
@@ -32,7 +33,7 @@ from mmasched.measure.table import (
     write_table,
 )
 from mmasched.problem import Conv2d
-from mmasched.templates import draft_cycles, space_for
+from mmasched.templates import draft_cycles, features, space_for
 
 PROBLEMS = [Conv2d(1, 9, 9, 16, channels, 3, output_bits=32) for channels in (32, 64)]
 
@@ -65,6 +66,20 @@ def folder(tmp_path_factory):
     for name, problem in zip(("conv3x3_56", "odd_27"), PROBLEMS, strict=True):
         write_table(made_up_table(problem), path / f"{name}.jsonl.xz")
     return path
+
+
+def test_features_do_not_depend_on_the_machine_that_replays(folder, tmp_path):
+    table = read_table(folder / "conv3x3_56.jsonl.xz")
+    small = dataclasses.replace(table.header, caches=(1 << 10, 2 << 10, 4 << 10))
+    large = dataclasses.replace(table.header, caches=(1 << 28, 1 << 29, 1 << 30))
+    figures = []
+    for name, header in (("small", small), ("large", large)):
+        write_table(Table(header, table.entries), tmp_path / f"{name}.jsonl.xz")
+        on = _search_replay.replayed(tmp_path / f"{name}.jsonl.xz")
+        figures.append([on.features(entry.config) for entry in table.entries])
+        chip = hardware("x86/avx2").with_caches(header.caches)
+        assert figures[-1][5] == features(table.problem, table.entries[5].config, chip, 1)
+    assert figures[0] != figures[1]
 
 
 RUN = {"limit": 100, "trials": 100, "seconds": 50.0, "own_seconds": 10.0, "variant": "v", "table": "t"}

@@ -1,5 +1,7 @@
 """An interrupted search goes on as if it had not been interrupted: same seed and table, same proposals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from mmasched.log import Log
 from mmasched.measure.table import Entry, Header, Table, TableRunner, knob_values
 from mmasched.space import Config
 from mmasched.tune import tune
+from mmasched.tune.subject import machine_and_runner
 
 TARGET = "x86/avx2"
 TRIALS = 44
@@ -40,6 +43,13 @@ def table(problem, templates):
     knobs = knob_values(space)
     header = Header(problem.key, TARGET, "c", 1, "measured", knobs, space.size, space.count_valid(), repeats)
     return Table(header, tuple(entries))
+
+
+def test_templates_are_told_of_the_caches_of_the_chip_that_was_measured(table):
+    caches = (1 << 12, 1 << 14, 1 << 16)
+    runner = TableRunner(replace(table, header=replace(table.header, caches=caches)))
+    machine, _ = machine_and_runner(TARGET, runner, None, seed=0)
+    assert machine.hardware.caches == caches != machine_and_runner(TARGET, None, None, seed=0)[0].hardware.caches
 
 
 class Unplugged(Exception):

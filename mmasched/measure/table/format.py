@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmasched.errors import BadInput, Missing, MmaschedError
+from mmasched.hardware import Hardware, hardware
 from mmasched.log.record import KINDS, STATUSES, Record, tool_versions, utc_now
 from mmasched.measure.table.loosening import Loosening
 from mmasched.measure.table.thinning import KnobValues
@@ -30,7 +31,8 @@ class Header:
     of which meet the constraints. ``repeats`` are the ratios of a single pass to the true cost, ``floor`` the relative
     standard error of true costs (90th percentile), ``anchor`` the config that all were timed beside and its cost.
     ``policy`` has the constants of timing, ``about`` says in words where costs come from. ``registers`` and
-    ``multiply``: what the space has that the template's own is pruned of (see ``Loosening``).
+    ``multiply``: what the space has that the template's own is pruned of (see ``Loosening``). ``caches``: bytes of
+    level 1 (data), 2 and 3 of the chip, none where they are not known; analytic features depend on them.
     """
 
     problem: str
@@ -48,6 +50,7 @@ class Header:
     about: str = ""
     registers: int = 1
     multiply: bool = False
+    caches: tuple[int, ...] = ()
     versions: Mapping[str, str] = field(default_factory=tool_versions)
     time: str = field(default_factory=utc_now)
 
@@ -55,6 +58,11 @@ class Header:
     def loosening(self) -> Loosening:
         """What the space has that the template's own is pruned of."""
         return Loosening(self.registers, self.multiply)
+
+    @property
+    def hardware(self) -> Hardware:
+        """The target with the caches of the chip that the table was made on, whatever this machine has."""
+        return hardware(self.target).with_caches(self.caches)
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,7 @@ def header_from_line(raw: Mapping[str, Any]) -> Header:
     if known.get("kind") not in KINDS:
         raise BadInput(f"a table's kind is one of {', '.join(KINDS)}, not {known.get('kind')!r}")
     known["repeats"] = tuple(map(_positive, known.get("repeats", ())))
+    known["caches"] = _caches(known.get("caches", ()))
     Conv2d.from_key(known["problem"])
     return Header(**known)
 
@@ -239,6 +248,12 @@ def entry_from_line(raw: Mapping[str, Any], knobs: KnobValues) -> Entry:
         raw.get("resources", {}),
         str(raw.get("detail", "")),
     )
+
+
+def _caches(raw: Any) -> tuple[int, ...]:
+    if len(raw) not in (0, 3) or not all(isinstance(size, int) and size >= 0 for size in raw):
+        raise BadInput(f"a chip's caches are three sizes in bytes, not {raw!r}")
+    return tuple(raw)
 
 
 def _positive(value: Any) -> float:

@@ -40,6 +40,7 @@ class TableRunner(Runner):
             if wanted is not None and wanted != has:
                 raise BadInput(f"{self.path} was made with {name} {has}, not {wanted}: give {name} {has}")
         self.target, self.chip, self.threads, self.kind = header.target, header.chip, header.threads, header.kind
+        self.caches = header.caches
         self.noisy = header.kind == "measured"
         self.seed = seed
         self.simulated_seconds = 0.0

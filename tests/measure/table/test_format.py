@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmasched.errors import BadInput, Missing
+from mmasched.hardware import hardware
 from mmasched.log import Record
 from mmasched.measure.table import Table, read_table, write_table
 
@@ -35,6 +36,15 @@ def test_a_table_comes_back_as_it_was_to_five_digits(table, path):
     assert path.stat().st_size < 40_000
 
 
+def test_caches_are_those_of_the_chip_that_was_measured(table, tmp_path):
+    caches = (48 << 10, 3 << 20, 5 << 20)
+    write_table(replace(table, header=replace(table.header, caches=caches)), tmp_path / "c.jsonl.xz")
+    header = read_table(tmp_path / "c.jsonl.xz").header
+    assert header.caches == header.hardware.caches == caches
+    assert (header.hardware.l1d, header.hardware.l2, header.hardware.l3) == caches
+    assert replace(header, caches=()).hardware == hardware(header.target)
+
+
 def test_records_of_a_table_are_records(table):
     for record in table.records():
         assert Record.from_dict(record.to_dict()) == record
@@ -47,6 +57,8 @@ def test_records_of_a_table_are_records(table):
         (lambda lines: lines[0].update(mmasched_table=99), "install a newer one"),
         (lambda lines: lines[0].update(kind="guessed"), "a table's kind"),
         (lambda lines: lines[0].update(problem="conv3d"), ":1: "),
+        (lambda lines: lines[0].update(caches=[32768, 1048576]), ":1: a chip's caches are three sizes"),
+        (lambda lines: lines[0].update(caches=[32768, 1048576, "8M"]), ":1: a chip's caches are three sizes"),
         (lambda lines: lines[3].update(outcome="splendid"), ":4: an outcome is one of"),
         (lambda lines: lines[2]["row"].pop(), ":3: the row"),
         (lambda lines: lines[2]["row"].__setitem__(1, -1), ":3: the row"),

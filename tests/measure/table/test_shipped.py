@@ -18,5 +18,6 @@ def test_a_shipped_table_is_whole(path):
     own = narrowed(table.header.loosening.of(space), table.header.knobs)
     assert all(own.is_valid(entry.config) for entry in table.entries[::50])
     if table.header.kind == "measured":
+        assert all(table.header.caches)
         assert table.header.repeats and sum(entry.confirmed for entry in table.entries) >= len(table.entries) // 20
         assert path.stat().st_size < 600 * 1024
