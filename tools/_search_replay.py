@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,25 +60,27 @@ def replayed(path: Path) -> Replayed:
 
 
 def replay(
-    variant: Variant, path: Path, seed: int, trials: int, others: Sequence[Path] = (), noise: bool = True
-) -> dict[str, Any]:
+    variant: Variant, path: Path, seed: int, trials: int, others: Sequence[Path] = (), noise: bool = True,
+    misled: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """One run. ``steps`` has [trial, optimum / true cost of the best so far, simulated seconds] at every improvement.
 
-    others: tables whose shapes are known already (a warm start). noise=False replays true costs. own_seconds: processor
-    time of the strategy itself, on this machine.
+    others: tables whose shapes are known already (a warm start); misled: what they taught is upside down. noise=False
+    replays true costs. own_seconds: processor time of the strategy itself, on this machine.
     """
     on = replayed(path)
     runner = TableRunner(on.table, seed=seed)
-    prior = prior_of(path, others, seed)
+    prior = prior_of(path, tuple(others), seed)
+    prior = upside_down(prior) if misled else prior
     found = search_on(
         on, variant, seed, trials, lambda config: _observe(on, runner, config, noise),
         lambda config, _: on.table.by_config[config].cost, lambda: runner.simulated_seconds, prior, on.table.optimum,
     )  # fmt: skip
     steps = [[tried, on.table.optimum / cost, round(seconds, 4)] for tried, cost, seconds in found.pop("steps")]
     return {
-        "key": run_key(variant, path, seed, trials, others, noise), "variant": variant.name, "table": path.name,
+        "key": run_key(variant, path, seed, trials, others, noise, misled), "variant": variant.name, "table": path.name,
         "seed": seed, **found, "steps": steps, "seconds": round(runner.simulated_seconds, 3), "warm": bool(others),
-        "noise": noise,
+        "misled": misled, "noise": noise,
     }  # fmt: skip
 
 
@@ -138,7 +140,8 @@ def _observe(on: Replayed, runner: TableRunner, config: Config, noise: bool) -> 
     return Observation(config, "correct", on.table.by_config[config].cost)
 
 
-def prior_of(path: Path, others: Sequence[Path], seed: int) -> list[PriorSample]:
+@lru_cache(maxsize=512)
+def prior_of(path: Path, others: tuple[Path, ...], seed: int) -> list[PriorSample]:
     """What the nearest tables of the same family and target taught the default strategy in some trials of each."""
     own = replayed(path)
     found: list[PriorSample] = []
@@ -151,6 +154,12 @@ def prior_of(path: Path, others: Sequence[Path], seed: int) -> list[PriorSample]
             strategy.observe(known[-len(configs) :])
         found += prior_samples(other.space, other.features, known)
     return found
+
+
+def upside_down(prior: Sequence[PriorSample]) -> list[PriorSample]:
+    """A prior that misleads: what was fastest there is believed to have been slowest."""
+    worst = max((sample.relative_log_cost for sample in prior), default=0.0)
+    return [replace(sample, relative_log_cost=worst - sample.relative_log_cost) for sample in prior]
 
 
 def _siblings(own: Replayed, others: Sequence[Replayed]) -> list[Replayed]:
@@ -175,11 +184,12 @@ def known_runs(path: Path) -> dict[str, Any]:
 
 
 def run_key(
-    variant: Variant, path: Path, seed: int, trials: int, others: Sequence[Path] = (), noise: bool = True
-) -> str:
+    variant: Variant, path: Path, seed: int, trials: int, others: Sequence[Path] = (), noise: bool = True,
+    misled: bool = False,
+) -> str:  # fmt: skip
     """What a run is known by: what is in the tables, the strategy with all its options, trials and seed."""
     defaults = {option.name: option.default for option in search.options(variant.strategy)}
     settings = {**asdict(variant), "options": {**defaults, **variant.options}, "trials": trials}
     known = [_digest(other) for other in others]
-    text = json.dumps([settings, _digest(path), seed, known, noise], sort_keys=True)
+    text = json.dumps([settings, _digest(path), seed, known, noise, *(["misled"] if misled else [])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,6 +7,7 @@
     python tools/bench_search.py --strategies diversity       other forms of diversity at four batch sizes
     python tools/bench_search.py --strategies default random annealing:plan_size=8 --seeds 10
     python tools/bench_search.py --warm                       with records of other shapes
+    python tools/bench_search.py --warm --misled              with records of other shapes, upside down
     python tools/bench_search.py --quality                    the cost model alone
     python tools/bench_search.py --quick                      held-out tables, few seeds: minutes
 
@@ -54,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--trials", type=int, default=512)
     parser.add_argument("--warm", action="store_true", help="strategies know records of the other tables of --folder")
+    parser.add_argument("--misled", action="store_true", help="with --warm: what those records teach is upside down")
     parser.add_argument("--exact", action="store_true", help="replay true costs, without the measured noise")
     parser.add_argument("--processes", type=int, default=len(available_cores()), help="(default: one for each core)")
     parser.add_argument("--runs", type=Path, default=ROOT / "out" / "search" / "runs.jsonl", help="what was run so far")
@@ -66,6 +68,8 @@ def bench(given: argparse.Namespace, report: _bench.Report) -> int:
     """Compares and prints; returns 0."""
     if given.quick:
         vars(given).update(QUICK, strategies=QUICK_VARIANTS if given.strategies == ["all"] else given.strategies)
+    if given.misled and not given.warm:
+        raise BadInput("only what is known can mislead: give --warm together with --misled")
     paths = table_paths(given.tables, given.folder)
     report.figures = _quality(given, paths) if given.quality else _compare(given, paths)
     return 0
@@ -102,7 +106,7 @@ def _compare(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
     if not runs:
         raise BadInput("nothing was run: the strategies named need what is not installed")
     floors = {path.name: read_table(path).header.floor for path in paths}
-    found = {"warm": given.warm, "noise": not given.exact, **summary(runs, floors)}
+    found = {"warm": given.warm, "misled": given.misled, "noise": not given.exact, **summary(runs, floors)}
     print(as_text(found))
     if given.plots:
         for path in plot_runs(runs, floors, given.plots):
@@ -110,7 +114,7 @@ def _compare(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
     return found
 
 
-Task = tuple[Variant, Path, int, int, tuple[Path, ...], bool]
+Task = tuple[Variant, Path, int, int, tuple[Path, ...], bool, bool]
 
 
 def _tasks(given: argparse.Namespace, paths: list[Path]) -> Iterator[Task]:
@@ -118,7 +122,7 @@ def _tasks(given: argparse.Namespace, paths: list[Path]) -> Iterator[Task]:
     for path in paths:
         for variant in variants(given.strategies):
             for seed in range(_seeds(given, variant)):
-                yield variant, path, seed, given.trials, others, not given.exact
+                yield variant, path, seed, given.trials, others, not given.exact, given.misled
 
 
 def _seeds(given: argparse.Namespace, variant: Variant) -> int:

@@ -110,8 +110,20 @@ def test_figures_and_means():
 
 def test_curves_hold_the_best_so_far():
     grid = np.array([0.5, 1, 9, 10, 100])
-    assert _search_plots.curve(RUN["steps"], 0, grid).tolist() == [0, 0.5, 0.5, 0.96, 0.985]
-    assert _search_plots.curve([], 0, grid).tolist() == [0] * 5
+    assert _search_plots.curve(RUN, "trials", grid).tolist() == [0, 0.5, 0.5, 0.96, 0.985]
+    assert _search_plots.curve({**RUN, "steps": []}, "trials", grid).tolist() == [0] * 5
+    # Trial 1 ends after 0.5 simulated seconds and a hundredth of the strategy's own ten.
+    assert _search_plots.moments(RUN, "seconds") == pytest.approx([0.6, 6.0, 24.0])
+    assert _search_plots.curve(RUN, "seconds", np.array([0.55, 0.65, 23.9, 24.1])).tolist() == [0, 0.5, 0.96, 0.985]
+
+
+def test_bands_hold_the_median_and_narrow_with_seeds():
+    curves = np.random.default_rng(0).uniform(size=(400, 3))
+    low, middle, high = _search_plots.band(curves)
+    assert middle.tolist() == np.median(curves, axis=0).tolist()
+    assert (low < middle).all() and (middle < high).all() and (high - low < 0.15).all()
+    few = _search_plots.band(curves[:10])
+    assert (few[2] - few[0] > high - low).all()
 
 
 def test_variants_are_known_to_the_strategies():
@@ -179,12 +191,22 @@ def test_runs_are_known_by_everything_that_matters(folder):
 def test_a_warm_start_knows_other_shapes_and_not_its_own(folder, monkeypatch):
     monkeypatch.setattr(_search_replay, "PRIOR_TRIALS", 24)
     paths = sorted(folder.glob("*.xz"))
-    prior = _search_replay.prior_of(paths[0], paths, 0)
+    prior = _search_replay.prior_of(paths[0], tuple(paths), 0)
     assert len(prior) == 24
-    assert len(prior[0].inputs) == len(_search_replay.prior_of(paths[1], paths, 0)[0].inputs)
-    assert _search_replay.prior_of(paths[0], paths[:1], 0) == []
+    assert len(prior[0].inputs) == len(_search_replay.prior_of(paths[1], tuple(paths), 0)[0].inputs)
+    assert _search_replay.prior_of(paths[0], tuple(paths[:1]), 0) == []
     run = replay(Variant("d", "ensemble", {"members": 2}), paths[0], 0, 16, tuple(paths))
     assert run["warm"] and run["trials"] == 16
+    wrong = replay(Variant("d", "ensemble", {"members": 2}), paths[0], 0, 16, tuple(paths), misled=True)
+    assert wrong["misled"] and wrong["steps"] != run["steps"] and wrong["key"] != run["key"]
+    order = [sample.relative_log_cost for sample in prior]
+    turned = [sample.relative_log_cost for sample in _search_replay.upside_down(prior)]
+    assert np.argsort(order).tolist() == np.argsort(turned)[::-1].tolist() and min(turned) == 0
+
+
+def test_only_what_is_known_can_mislead(folder, capsys):
+    assert bench_search.main(["--folder", str(folder), "--misled"]) == 2
+    assert "--warm" in capsys.readouterr().err
 
 
 def test_a_quick_run_takes_the_same_share_of_every_strategys_seeds():
