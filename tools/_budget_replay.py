@@ -30,14 +30,14 @@ KNOB_DEVIATION, CONFIG_DEVIATION = 0.10, 0.05
 
 
 class NetworkReplay(Runner):
-    """One table for each problem; all of one target and thread count. Raises BadInput otherwise."""
+    """One table for each problem; all of one target, chip and thread count. Raises BadInput otherwise."""
 
     def __init__(self, tables: Sequence[Table], seed: int) -> None:
         self._runners = {table.header.problem: TableRunner(table, seed=seed) for table in tables}
-        places = {(r.target, r.chip, r.threads, r.kind, r.noisy) for r in self._runners.values()}
+        places = {(r.target, r.chip, r.caches, r.threads, r.kind, r.noisy) for r in self._runners.values()}
         if len(places) != 1:
             raise BadInput("the tables of a network must share target, chip, threads and kind")
-        self.target, self.chip, self.threads, self.kind, self.noisy = places.pop()
+        self.target, self.chip, self.caches, self.threads, self.kind, self.noisy = places.pop()
 
     def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: Any = None) -> list[Outcome]:
         """See Runner."""

@@ -46,6 +46,7 @@ DEFAULT = Variant("default", search.default())
 # The default's two models alone and in other turns; parts of either left out or changed. What is listed below
 # "trees without the draft" changes those.
 ABLATION = (
+    Variant("draft alone", "drafted"),
     Variant("process alone", "gaussian"),
     Variant("trees alone", "ensemble", {"draft": True}),
     Variant("two batches by the process", "portfolio", {"smooth": 2}),

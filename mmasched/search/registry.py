@@ -16,6 +16,7 @@ _STRATEGIES = {
     "bayesian_gp": "bayesian:BayesianGp",
     "bayesian_tpe": "bayesian:BayesianTpe",
     "distinctive": "distinctive:Distinctive",
+    "drafted": "drafted:Drafted",
     "droplet": "droplet:Droplet",
     "ensemble": "ensemble:Ensemble",
     "evolution": "evolution:Evolution",
