@@ -18,7 +18,6 @@ from mmasched.network import Network
 from mmasched.problem import Conv2d
 from mmasched.space import Config, Space
 from mmasched.templates import draft_cycles, space_for
-from mmasched.tune.allocate import first_share
 from mmasched.tune.effort import EFFORTS
 from mmasched.tune.network import Budget
 from mmasched.tune.session import Session
@@ -36,7 +35,8 @@ class NetworkReplay(Runner):
         self._runners = {table.header.problem: TableRunner(table, seed=seed) for table in tables}
         places = {(r.target, r.chip, r.caches, r.threads, r.kind, r.noisy) for r in self._runners.values()}
         if len(places) != 1:
-            raise BadInput("the tables of a network must share target, chip, threads and kind")
+            chips = ", ".join(sorted({f"{r.table.header.problem} of {r.chip}" for r in self._runners.values()}))
+            raise BadInput(f"the tables of a network must share target, chip, threads and kind, and these are: {chips}")
         self.target, self.chip, self.caches, self.threads, self.kind, self.noisy = places.pop()
 
     def run(self, problem: Conv2d, configs: Sequence[Config], *, progress: Any = None) -> list[Outcome]:
@@ -112,12 +112,12 @@ def equal(run: Run, network: Network, trials: int) -> list[Session]:
 
 
 def proportional(run: Run, network: Network, trials: int) -> list[Session]:
-    """Trials in proportion to multiplications times occurrences, but at least our first share for each."""
+    """Trials in proportion to multiplications times occurrences, but some for each: 8, or half of an equal share."""
     return _split(run, network, trials, [count * problem.macs for problem, count in network.layers])
 
 
 def _split(run: Run, network: Network, trials: int, weights: Sequence[float]) -> list[Session]:
-    first = first_share(trials, len(weights), 8)
+    first = max(1, min(8, trials // (2 * len(weights))))
     spare = trials - first * len(weights)
     shares = [first + int(spare * weight / sum(weights)) for weight in weights]
     sessions = []

@@ -35,8 +35,9 @@ class Gaussian(Strategy):
     ones before it had been measured and were as expected. Small spaces are ranked whole; of large ones a random pool,
     and mutants of the best observed and best predicted configs.
 
-    With a prior from sibling problems, what they taught takes the draft's place until observations contradict it. Half
-    of the first batch is what a search without a prior would begin with: a prior that misleads then shows at once.
+    With a prior from sibling problems, the mean of what they taught and of the draft is what is corrected, each until
+    observations contradict it. Half of the first batch is what a search without a prior would begin with: a prior that
+    misleads then shows at once.
     """
 
     OPTIONS = (
@@ -118,20 +119,16 @@ class Gaussian(Strategy):
         self._low, self._range = np.nan_to_num(low), np.nan_to_num(high - low)
         draft = self._inputs.draft_column(inputs) if o.draft else None
         dim = inputs.shape[1]
-        # Each is given up by itself; the first that is left is what observations correct.
-        self._beliefs = [
-            Prior(self.prior, dim, 1, o.prior_gate, self.rng),
-            Prior((), dim, 1, o.prior_gate, self.rng, draft),
-        ]
+        self._belief = Prior(self.prior, dim, 1, o.prior_gate, self.rng, draft)
         self._renew()
 
     def _renew(self) -> None:
         """A process that corrects what is still believed."""
         inputs = self._candidates.inputs
-        self._believed = [belief for belief in self._beliefs if belief.active]
-        self._least = [float(-belief.score(0, inputs).max()) for belief in self._believed]
+        self._least = [float(-scores.max()) for scores in self._belief.beliefs(inputs)]
         self._varying = np.flatnonzero(self._range > 0)
-        weights = np.array([1.0, 0.0][: len(self._believed)])
+        # The mean of what is believed is what observations correct.
+        weights = np.full(len(self._least), 1 / max(len(self._least), 1))
         self._process = GaussianProcess(len(self._varying), weights, unit=self.options.squash / 2)
         self._fitted_with = 0
         self._points = Points(self._process, self._scaled(inputs), self._basis(inputs))
@@ -143,8 +140,8 @@ class Gaussian(Strategy):
     def _basis(self, inputs: np.ndarray) -> np.ndarray:
         """What is believed of the losses, float64[n, beliefs]."""
         found = [
-            self._squashed(-belief.score(0, inputs) - least)
-            for belief, least in zip(self._believed, self._least, strict=True)
+            self._squashed(-scores - least)
+            for scores, least in zip(self._belief.beliefs(inputs), self._least, strict=True)
         ]
         return np.array(found, float).reshape(len(found), len(inputs)).T
 
@@ -166,9 +163,9 @@ class Gaussian(Strategy):
         inputs = self._inputs.matrix(self.rows[learnt])
         losses = relative_log_costs(costs[learnt])
         self._failures.fit(inputs, np.isnan(costs[learnt]))
-        for belief in self._believed:
-            belief.judge(inputs, -losses)
-        if not all(belief.active for belief in self._believed):
+        before = self._belief.level
+        self._belief.judge(inputs, -losses)
+        if self._belief.level != before:
             self._renew()
         steps = o.steps if len(costs) >= GROWTH * self._fitted_with else 0
         if steps:

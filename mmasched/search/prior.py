@@ -15,6 +15,8 @@ from mmasched.space import Space
 
 # With this many observations of its own a search can tell whether the prior is right.
 JUDGED_FROM = 16
+# With this many it may suspect that siblings have it the wrong way round.
+SUSPECTED_FROM = 4
 
 
 def prior_samples(space: Space, features: Features | None, observations: Iterable[Observation]) -> list[PriorSample]:
@@ -35,11 +37,12 @@ def prior_samples(space: Space, features: Features | None, observations: Iterabl
 
 
 class Prior:
-    """What is known before anything was observed: models of sibling problems, or else the template's draft model.
+    """What is known before anything was observed: models of sibling problems, the template's draft model, or both.
 
-    There is one model of siblings per member of an ensemble, each on its own random weighting of the samples. Either
-    may mislead (shapes of another family, a chip that the draft does not describe), so `judge` gives up what ranks the
-    observations badly: siblings for the draft, the draft for nothing.
+    Of both it is the mean: what siblings taught ranks the best configs where the draft is wrong, and the draft the rest
+    where siblings saw little. There is one model of siblings per member of an ensemble, each on its own random
+    weighting of the samples. Either may mislead (shapes of another family, a chip that the draft does not describe), so
+    `judge` gives up what ranks the observations badly.
 
     draft: the column of inputs with the draft's base-2 logarithm of costs, None where there is none.
     """
@@ -62,8 +65,8 @@ class Prior:
 
     @property
     def level(self) -> int:
-        """2: siblings are known; 1: the draft alone; 0: nothing, or nothing that is believed."""
-        return 2 if self._models else int(self._draft is not None)
+        """3: siblings and the draft are believed; 2: siblings; 1: the draft; 0: nothing."""
+        return 2 * bool(self._models) + (self._draft is not None)
 
     @property
     def active(self) -> bool:
@@ -71,27 +74,47 @@ class Prior:
         return self.level > 0
 
     def drop(self) -> None:
-        """Give up what is believed now."""
+        """Give up siblings; where none are believed, the draft."""
         if self._models:
             self._models = []
         else:
             self._draft = None
 
     def judge(self, inputs: np.ndarray, scores: np.ndarray) -> None:
-        """Drop what has a poor rank correlation with the observed scores float[n], or where none can be had."""
-        while self.active and len(scores) >= JUDGED_FROM:
-            members = range(max(len(self._models), 1))
-            predicted = np.mean([self.score(member, inputs) for member in members], axis=0)
-            spread = np.ptp(scores) > 0 and np.ptp(predicted) > 0
-            if spread and spearmanr(predicted, scores).statistic >= self._gate:
-                return
-            self.drop()
+        """Drop what has a poor rank correlation with the observed scores float[n], or where none can be had.
+
+        Siblings and the draft are judged each by itself. Siblings that rank the first few observations the wrong way
+        round, and worse than the draft does, are dropped at once: a search without them loses little.
+        """
+        ranks = [_rank_correlation(believed, scores) for believed in self.beliefs(inputs)]
+        siblings, draft = ranks[0] if self._models else None, ranks[-1] if self._draft is not None else None
+        enough = len(scores) >= JUDGED_FROM
+        if siblings is not None:
+            turned = len(scores) >= SUSPECTED_FROM and draft is not None and siblings < min(draft, 0.0)
+            if turned or (enough and siblings < self._gate):
+                self._models = []
+        if draft is not None and enough and draft < self._gate:
+            self._draft = None
+
+    def beliefs(self, inputs: np.ndarray, member: int | None = None) -> list[np.ndarray]:
+        """Scores by siblings and by the draft, float32[n] each, of those that are believed; None: of all members."""
+        found = []
+        if self._models:
+            models = self._models if member is None else [self._models[member]]
+            found.append(np.mean([model.predict(inputs) for model in models], axis=0))
+        if self._draft is not None:
+            costs = math.log(2) * inputs[:, self._draft]
+            found.append(-np.nan_to_num(costs, nan=np.nanmax(costs, initial=0.0)).astype(np.float32))
+        return found
 
     def score(self, member: int, inputs: np.ndarray) -> np.ndarray | None:
         """What the member expects, float32[n], None where nothing is known. Differences of scores count alone."""
-        if self._models:
-            return self._models[member].predict(inputs)
-        if self._draft is None:
-            return None
-        costs = math.log(2) * inputs[:, self._draft]
-        return -np.nan_to_num(costs, nan=np.nanmax(costs, initial=0.0)).astype(np.float32)
+        found = self.beliefs(inputs, member)
+        return np.mean(found, axis=0, dtype=np.float32) if found else None
+
+
+def _rank_correlation(predicted: np.ndarray, scores: np.ndarray) -> float:
+    """Spearman's; that of the opposite order, -1, where there is nothing to tell apart."""
+    if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(predicted) == 0:
+        return -1.0
+    return float(spearmanr(predicted, scores).statistic)

@@ -1,53 +1,36 @@
 """Which problem of a network deserves the next trials.
 
-After the task scheduler of Ansor (Zheng et al., OSDI 2020, section 6): the next trials go where they are expected to
-take most off the network's time, judged by what the last trials of each problem brought.
+What a search leaves to gain falls about as a / n with its trials n, so that the next one takes a / n^2 off. Trials are
+spent best where that, times what the problem costs the network, is largest, which gives each problem trials in
+proportion to the square root of its cost: between equal shares and shares by work. The task scheduler of Ansor (Zheng
+et al., OSDI 2020, section 6) judges by what the last trials of a problem brought instead; searches that start from a
+model make their large steps in the first few trials, which says nothing of the next ones (docs/search.md).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-WINDOW = 16
-"""Trials over which the recent improvement is taken."""
-
-OPTIMISM = 0.1
-"""Relative gain that the n-th trial may still bring is this by n: even a stalled search gets its turn."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How far one problem is: how often it occurs, its work, and the best cost after each trial (None: none yet)."""
+    """How far one problem is: how often it occurs, its work, its trials, and its best cost (None: none yet)."""
 
     count: int
     macs: int
-    history: Sequence[float | None]
-
-    @property
-    def cost(self) -> float | None:
-        """The best cost so far."""
-        return self.history[-1] if self.history else None
-
-
-def improvement_rate(history: Sequence[float | None]) -> float:
-    """Relative cost that a trial took off, on average over the last ``WINDOW`` trials; 0 when nothing can be said."""
-    known = [cost for cost in history if cost is not None]
-    if len(known) < 2:
-        return 0.0
-    before = known[max(0, len(known) - 1 - WINDOW)]
-    span = min(WINDOW, len(known) - 1)
-    return (before - known[-1]) / before / span
+    trials: int
+    cost: float | None
 
 
 def expected_gain(standing: Standing, cost_per_mac: float) -> float:
-    """What the next trial may take off the network's cost, in the costs' unit.
+    """What the next trial may take off the network's cost, relative to other problems.
 
     A problem without a correct candidate is taken to cost what its work costs elsewhere in the network.
     """
-    trials = max(1, len(standing.history))
     cost = standing.cost if standing.cost is not None else standing.macs * cost_per_mac
-    return standing.count * cost * max(improvement_rate(standing.history), OPTIMISM / trials)
+    return standing.count * cost / max(1, standing.trials) ** 2
 
 
 def most_promising(standings: Sequence[Standing]) -> int:
@@ -59,6 +42,11 @@ def most_promising(standings: Sequence[Standing]) -> int:
     return gains.index(max(gains))
 
 
-def first_share(trials: int, problems: int, batch: int) -> int:
-    """Trials that every problem gets before any is favoured: a batch, but at most half of the budget in all."""
-    return max(1, min(batch, trials // (2 * problems)))
+def first_shares(trials: int, works: Sequence[float]) -> list[int]:
+    """Trials that problems of so much work get before their costs are compared: half of the budget, at least one each.
+
+    In proportion to the square root of the work, as costs are not known yet. Whole shares in a row leave later problems
+    of a family with records to learn from.
+    """
+    roots = [math.sqrt(work) for work in works]
+    return [max(1, int(trials / 2 * root / sum(roots))) for root in roots]

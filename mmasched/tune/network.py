@@ -12,7 +12,7 @@ from mmasched.log import Log
 from mmasched.measure import Runner
 from mmasched.network import Network, load_network, network
 from mmasched.problem import Conv2d
-from mmasched.tune.allocate import Standing, first_share, most_promising
+from mmasched.tune.allocate import Standing, first_shares, most_promising
 from mmasched.tune.effort import Effort, effort_of
 from mmasched.tune.progress import Progress
 from mmasched.tune.result import LayerResult, NetworkResult
@@ -37,10 +37,10 @@ def tune_network(
     """Tunes every distinct convolution of a network within a budget of ``trials`` in all.
 
     network: the path of an ONNX model, a built-in name, a Network, or (problem, count) pairs. First every problem gets
-    a few trials, the one with most work first; the rest goes, batch by batch, to the problem where it is expected to
-    take most off the network's time (see ``allocate``). The other arguments, resuming, Ctrl-C and the errors are those
-    of ``tune``; records in the log count towards the budget. activations="packed" packs those of 1, 2 and 4 bits and
-    leaves the others bytes.
+    a share of half of them, the one with most work first; the rest goes, batch by batch, to the problem where it is
+    expected to take most off the network's time (see ``allocate``). The other arguments, resuming, Ctrl-C and the
+    errors are those of ``tune``; records in the log count towards the budget. activations="packed" packs those of 1, 2
+    and 4 bits and leaves the others bytes.
     """
     layers = as_network(network).in_form(activations)
     effort = effort_of(effort)
@@ -88,11 +88,11 @@ class Budget:
             # All sessions that have records are opened before anything new is tried, so that these count.
             if any(record.problem == problem.key for record in self._run.journal.records):
                 self._session(problem)
-        for problem, _ in self._layers:
+        shares = first_shares(self._trials, [count * problem.macs for problem, count in self._layers])
+        for (problem, _), share in zip(self._layers, shares, strict=True):
             if self._left() <= 0:
                 return "finished"
             session = self._session(problem)
-            share = first_share(self._trials, len(self._layers), session.batch)
             self._work(session, share - session.trials)
         while self._left() > 0:
             hopeful = [layer for layer in self._layers if self._hopeful(self._session(layer[0]))]
@@ -101,7 +101,7 @@ class Budget:
                 if not open_:
                     return "exhausted"
                 return "satisfied" if all(session.satisfied for session in open_) else "patience"
-            standings = [Standing(count, p.macs, self._session(p).history) for p, count in hopeful]
+            standings = [self._standing(problem, count) for problem, count in hopeful]
             session = self._session(hopeful[most_promising(standings)][0])
             self._work(session, session.batch)
         return "finished"
@@ -110,6 +110,10 @@ class Budget:
         if problem.key not in self._sessions:
             self._sessions[problem.key] = self._run.session(problem)
         return self._sessions[problem.key]
+
+    def _standing(self, problem: Conv2d, count: int) -> Standing:
+        session = self._session(problem)
+        return Standing(count, problem.macs, session.trials, session.history[-1] if session.history else None)
 
     def _left(self) -> int:
         return self._trials - sum(session.trials for session in self._sessions.values())
@@ -127,7 +131,9 @@ class Budget:
         if goal <= session.trials:
             return
         self._run.progress.start(problem, goal, session.trials)
-        while session.trials < goal and session.step(min(session.batch, goal - session.trials)):
+        while (
+            session.trials < goal and self._hopeful(session) and session.step(min(session.batch, goal - session.trials))
+        ):
             pass
         self._run.progress.end(problem, session.leader)
 

@@ -67,7 +67,7 @@ def test_it_comes_close(table, features, options, trials, within):
     traces = [table.run(strategy, trials) for strategy in strategies]
     assert np.median([trace[-1] for trace in traces]) < within
     if features == "misleading":
-        assert not any(strategy._believed for strategy in strategies)
+        assert not any(strategy._belief.active for strategy in strategies)
 
 
 def samples_of(siblings):
@@ -79,7 +79,7 @@ def samples_of(siblings):
     return found
 
 
-def test_siblings_are_believed_before_the_draft_and_dropped_when_they_mislead(table, siblings):
+def test_siblings_are_believed_beside_the_draft_and_dropped_when_they_mislead(table, siblings):
     samples = samples_of(siblings)
     inverted = [PriorSample(s.inputs, 3 - s.relative_log_cost) for s in samples]
     warm, misled = [], []
@@ -87,8 +87,9 @@ def test_siblings_are_believed_before_the_draft_and_dropped_when_they_mislead(ta
         strategy = create("gaussian", table.space, seed=seed, features=rough(table), prior=samples)
         warm.append(table.run(strategy, 24)[-1])
         strategy = create("gaussian", table.space, seed=seed, features=rough(table), prior=inverted)
-        misled.append(table.run(strategy, 200)[-1])  # It costs some hundred trials.
-        assert strategy._beliefs[0] not in strategy._believed
+        assert strategy._learn() and strategy._belief.level == 3
+        misled.append(table.run(strategy, 64)[-1])
+        assert strategy._belief.level < 2
     assert np.median(warm) < 1.05 and np.median(misled) < 1.05
 
 

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,50 @@ def test_a_contradicted_prior_is_dropped_once_enough_is_known(linear):
     assert not prior.active
     prior.judge(inputs, scores)
     assert not prior.active
+
+
+@pytest.fixture
+def both():
+    """Siblings that like the first input, a draft that is the second one; inputs on a grid."""
+    first, draft = (axis.ravel() for axis in np.meshgrid(np.linspace(0, 1, 12), np.linspace(0, 4, 11)))
+    inputs = np.stack([first, draft], axis=1).astype(np.float32)
+    samples = [PriorSample((float(x), float(y)), float(1 - x)) for x, y in inputs]
+    return Prior(samples, 2, 2, 0.3, np.random.default_rng(0), draft=1), inputs
+
+
+def test_siblings_and_the_draft_count_alike(both):
+    prior, inputs = both
+    assert prior.level == 3
+    siblings, draft = prior.beliefs(inputs)
+    np.testing.assert_allclose(siblings, inputs[:, 0] - 1, atol=0.1)
+    np.testing.assert_allclose(draft, -math.log(2) * inputs[:, 1], rtol=1e-6)
+    of_one = prior.beliefs(inputs, 1)[0]
+    np.testing.assert_allclose(prior.score(1, inputs), (of_one + draft) / 2, rtol=1e-5)
+
+
+def test_either_is_dropped_by_itself(both):
+    prior, inputs = both
+    prior.judge(inputs, -inputs[:, 1])  # The draft is right, and siblings say nothing.
+    assert prior.level == 1
+    prior.judge(inputs, inputs[:, 0])
+    assert prior.level == 0
+
+
+def test_the_draft_goes_where_siblings_are_right(both):
+    prior, inputs = both
+    prior.judge(inputs, inputs[:, 0])
+    assert prior.level == 2
+
+
+def test_siblings_that_are_the_wrong_way_round_are_dropped_after_a_batch(both):
+    prior, inputs = both
+    few = inputs[[0, 5, 70, 131]]
+    prior.judge(few[:3], -few[:3, 0] - few[:3, 1])
+    assert prior.level == 3
+    prior.judge(few, 5 * few[:, 0] - few[:, 1])
+    assert prior.level == 3
+    prior.judge(few, -few[:, 0] - few[:, 1])
+    assert prior.level == 1
 
 
 def test_a_prior_that_cannot_be_judged_is_dropped(linear):
