@@ -98,6 +98,8 @@ class Ensemble(Strategy):
             self._learn(self._inputs.matrix(self.rows[learnt]), costs[learnt])
         elif len(costs) >= o.initial:
             self._prior.drop()  # whatever it praised has failed
+        elif len(costs):
+            self._doubt_prior(costs)
         if not self._prior.active and not self._models[0].trained:
             return
         candidates, scores = self._candidates.scored(self._score, self.best_first(), o.mutants, self.rng)
@@ -156,6 +158,14 @@ class Ensemble(Strategy):
         self._prior = Prior(self.prior, inputs.shape[1], o.members, o.prior_gate, self.rng, draft)
         for member in range(o.members if self._prior.active else 0):
             self._candidates.rescore(member, self._score)
+
+    def _doubt_prior(self, costs: np.ndarray) -> None:
+        """Judge the prior by the few observations from which nothing is learnt yet."""
+        had = self._prior.level
+        self._prior.judge(self._inputs.matrix(self.rows), -relative_log_costs(costs))
+        if self._prior.level not in (had, 0):
+            for member in range(self.options.members):
+                self._candidates.rescore(member, self._score)
 
     def _score(self, member: int, inputs: np.ndarray) -> np.ndarray:
         prior = self._prior.score(member, inputs)

@@ -140,6 +140,27 @@ def test_a_misleading_prior_is_survived(table, siblings):
     assert np.median([trace[-1] for trace in traces]) < 1.05
 
 
+def test_siblings_that_have_it_the_wrong_way_round_lead_one_batch_at_most(table, siblings):
+    """Nothing is learnt from four observations yet, but they show what the prior is worth."""
+
+    def features(config):
+        return [math.log2(table.costs[config] or 2 * table.best), *table.features(config)]
+
+    samples = []
+    for t in siblings:
+        draft = {config: [math.log2(t.costs[config] or 2 * t.best), *t.features(config)] for config in t.costs}
+        samples += prior_samples(t.space, draft.__getitem__, measured(t, 128))
+    worst = max(s.relative_log_cost for s in samples)
+    inverted = [PriorSample(s.inputs, worst - s.relative_log_cost) for s in samples]
+    for prior, level in ((samples, 3), (inverted, 1)):
+        strategy = create("ensemble", table.space, seed=2, features=features, prior=prior, draft=True)
+        # Both kinds, as half of a batch of the default search is a cold one's.
+        first = strategy.propose(2) + create("random", table.space, seed=2).propose(4)
+        strategy.observe([table.observe(config) for config in first])
+        strategy.propose(4)
+        assert strategy._prior.level == level
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
