@@ -43,14 +43,14 @@ BASELINES = (
     Variant("distinctive", "distinctive"),
 )
 DEFAULT = Variant("default", search.default())
-# The default's two models alone and in other turns; parts of either left out or changed. What is listed below
+# The default's two models alone and in other shares; parts of either left out or changed. What is listed below
 # "trees without the draft" changes those.
 ABLATION = (
     Variant("draft alone", "drafted"),
     Variant("process alone", "gaussian"),
     Variant("trees alone", "ensemble", {"draft": True}),
-    Variant("two batches by the process", "portfolio", {"smooth": 2}),
-    Variant("two batches by trees", "portfolio", {"trees": 2}),
+    Variant("two picks by the process", "portfolio", {"smooth": 2}),
+    Variant("two picks by trees", "portfolio", {"trees": 2}),
     Variant("batch of 1", "portfolio", batch=1),
     Variant("batch of 8", "portfolio", batch=8),
     Variant("batch of 16", "portfolio", batch=16),

@@ -2,7 +2,8 @@
 
 Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), chapters 2, 4 and 5. The prior on lengths grows
 with the number of inputs as in Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High
-Dimensions" (ICML 2024), without which many inputs are explained by noise alone.
+Dimensions" (ICML 2024), without which many inputs are explained by noise alone; it is an eighth of theirs, since what
+is left to explain beside basis functions is more local than what they model (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from scipy.optimize import minimize
 
 ROOT5 = math.sqrt(5.0)
 # Lognormal priors: mean and deviation of the logarithm of each hyperparameter.
-LENGTH_MEAN, LENGTH_DEVIATION = math.sqrt(2.0), math.sqrt(3.0)
+LENGTH_MEAN, LENGTH_DEVIATION = -0.7, math.sqrt(3.0)
 VARIANCE_MEAN, VARIANCE_DEVIATION = 0.0, 1.0
 NOISE_MEAN, NOISE_DEVIATION = math.log(2e-3), 1.0
 # How far the weight of a basis function, and the constant in units, stray from what is expected of them.

@@ -1,4 +1,4 @@
-"""The default search: a Gaussian process and an ensemble of trees take turns and learn from all observations."""
+"""The default search: a Gaussian process and an ensemble of trees share each batch and learn from all observations."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from mmasched.space import Config, Space
 
 
 class Portfolio(Strategy):
-    """Batches in turn from [gaussian](#gaussian) and from [ensemble](#ensemble), both on the draft model.
+    """Every batch in turn from [gaussian](#gaussian) and from [ensemble](#ensemble), both on the draft model.
 
     A smooth model is far ahead where good configs are some and alike, trees where few stand alone and depend on how
     knobs come together. Which it is shows only when a space is known, so neither decides alone: at worst a search takes
-    about twice the trials of the better one, and less, since each learns from all observations.
+    about twice the trials of the better one, and less, since each learns from all observations. Where siblings are
+    known the first batch is the process's alone, half of which does not believe them.
     """
 
     OPTIONS = (
-        Option("smooth", 1, "batches in a row that the Gaussian process proposes", low=1),
-        Option("trees", 1, "batches in a row that the ensemble proposes", low=0),
+        Option("smooth", 1, "picks in a row by the Gaussian process", low=1),
+        Option("trees", 1, "picks in a row by the ensemble", low=0),
         STOP_GAIN,
     )
     # Learning takes a fiftieth of the time of a trial, and batches of 8 took a quarter more trials (docs/search.md).
@@ -41,10 +42,19 @@ class Portfolio(Strategy):
         self._members = (smooth, trees) if o.trees else (smooth,)
         for member in self._members:
             member.share_memory(self)
-        self._turns = cycle([smooth] * o.smooth + [trees] * o.trees)
+        self._turns = cycle([0] * o.smooth + [1] * o.trees)
 
     def suggest(self, n: int) -> Iterable[Config]:
-        return next(self._turns).suggest(n)
+        if self.prior and not len(self.costs):
+            yield from self._members[0].suggest(n)
+            return
+        turns = [next(self._turns) for _ in range(n)]
+        # Each is asked for a whole batch, since it may like best what the other has just proposed.
+        picks = {turn: iter(self._members[turn].suggest(n)) for turn in dict.fromkeys(turns)}
+        for turn in turns:
+            found = next(filter(self.is_new, picks[turn]), None)
+            if found is not None:
+                yield found
 
     def observe(self, observations: Sequence[Observation]) -> None:
         super().observe(observations)
