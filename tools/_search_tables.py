@@ -9,6 +9,7 @@ from pathlib import Path
 from mmasched.errors import BadInput, nearest
 from mmasched.hardware import hardware
 from mmasched.measure.table import Loosening, thinned
+from mmasched.network import network
 from mmasched.problem import Conv2d, Requantize
 from mmasched.space import Space
 from mmasched.templates import space_for
@@ -32,7 +33,8 @@ class Spec:
     """One table. kind: "measured" here; "draft": the template's draft cycles; "model": the cost model of runner model.
 
     least, most: valid configs that the thinned space has; fewer: values that knobs keep which are thinned first;
-    loosening: what it has that the template's own space is pruned of; enough: configs that make the table complete.
+    loosening: what it has that the template's own space is pruned of; enough: configs that make the table complete;
+    place: the folder of its file below that of tables.
     """
 
     name: str
@@ -47,11 +49,11 @@ class Spec:
     enough: int = 3000
     fewer: Mapping[str, int] = field(default_factory=lambda: FEWER)
     loosening: Loosening = Loosening()
+    place: str = ""
 
-    @property
-    def path(self) -> Path:
-        """Where the finished table lies."""
-        return TABLES / f"{self.name}.jsonl.xz"
+    def path(self, folder: Path = TABLES) -> Path:
+        """Where the finished table lies when tables lie in ``folder``."""
+        return folder / self.place / f"{self.name}.jsonl.xz"
 
     @property
     def space(self) -> Space:
@@ -111,13 +113,31 @@ SETS = {
     "draft": tuple(spec.name for spec in DRAFTED),
     "model": tuple(spec.name for spec in PRICED),
 }
+# Their convolutions can be measured one and all, in small tables, to compare how a network's budget is spent.
+NETWORKS = ("resnet50", "mobilenet_v2")
+
+
+def of_network(name: str) -> tuple[Spec, ...]:
+    """One table for each convolution of a built-in network, in the order of the network."""
+    problems = [problem for problem, _ in network(name).layers]
+    # Depthwise spaces have some hundred configs in all.
+    return tuple(
+        Spec(
+            f"{name}_{number:02d}", "network", name, problem, least=200, enough=200, fewer=FEWER, loosening=LOOSENED,
+            place=name,
+        )
+        for number, problem in enumerate(problems, 1)
+    )  # fmt: skip
 
 
 def chosen(names: list[str]) -> list[Spec]:
-    """The tables that names of tables and sets stand for, each once. Raises BadInput for an unknown name."""
+    """The tables that names of tables, sets and networks stand for, each once. Raises BadInput for an unknown name."""
     found: dict[str, Spec] = {}
     for name in names:
+        if name in NETWORKS:
+            found |= {spec.name: spec for spec in of_network(name)}
+            continue
         if name not in ALL and name not in SETS:
-            raise BadInput(f"there is no table or set {name!r}; {nearest(name, [*ALL, *SETS])}")
+            raise BadInput(f"there is no table or set {name!r}; {nearest(name, [*ALL, *SETS, *NETWORKS])}")
         found |= {each: ALL[each] for each in SETS.get(name, (name,))}
     return list(found.values())

@@ -1,11 +1,13 @@
 """Compares ways to spend a network's trials, by replay: ours, equal shares, and shares in proportion to the work.
 
     python tools/bench_budget.py resnet50 mobilenet_v2 --trials 128 256 512 --seeds 10
+    python tools/bench_budget.py resnet50 --measured
     python tools/bench_budget.py --tables development --threads 1
 
-A network's tables are made up around the draft model (kind "modelled", kept in --work). --tables takes measured tables
-instead, those of one target and thread count as one network in which every convolution occurs once. Every run is kept
-in --runs as it ends: the same command goes on where it was interrupted.
+A network's tables are made up around the draft model (kind "modelled", kept in --work); with --measured they are those
+that `tools/search_table.py collect NETWORK` made. --tables takes measured tables of one target and thread count as one
+network in which every convolution occurs once. Every run is kept in --runs as it ends: the same command goes on where
+it was interrupted.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ import _bench
 import numpy as np
 from _budget_replay import POLICIES, drafted_table, spend
 from _search_summary import interval
-from _search_tables import ROOT, TABLES, chosen
+from _search_tables import NETWORKS, ROOT, TABLES, chosen, of_network
 
 from mmasched import search
-from mmasched.errors import BadInput, Missing
+from mmasched.errors import BadInput, Missing, nearest
 from mmasched.measure.table import Table, read_table
 from mmasched.network import Network, network
 
@@ -35,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the comparison and prints it."""
     parser = _bench.parser(__doc__, quick="32 trials, 2 seeds")
     parser.add_argument("networks", nargs="*", help="built-in networks, tables made up around the draft model")
+    parser.add_argument("--measured", action="store_true", help="measured tables of networks, not made-up ones")
     parser.add_argument("--tables", nargs="+", default=[], help="measured tables, or sets of them, as one network")
     parser.add_argument("--folder", type=Path, default=TABLES, help="where measured tables lie (tuning_logs/tables)")
     parser.add_argument("--target", default="x86/avx512-vnni")
@@ -64,6 +67,9 @@ def _networks(given: argparse.Namespace) -> list[tuple[Network, list[Table]]]:
     found = []
     for name in given.networks:
         layers = network(name)
+        if given.measured:
+            found.append((layers, _measured(name, given.folder)))
+            continue
         paths = [given.work / name / f"{_short(given, problem.key)}.jsonl.xz" for problem, _ in layers.layers]
         tables = []
         for (problem, _), path in zip(layers.layers, paths, strict=True):
@@ -72,12 +78,26 @@ def _networks(given: argparse.Namespace) -> list[tuple[Network, list[Table]]]:
         found.append((layers, tables))
     if given.tables:
         specs = [s for s in chosen(given.tables) if s.target == given.target and s.threads == given.threads]
-        tables = [read_table(path) for s in specs if (path := given.folder / f"{s.name}.jsonl.xz").exists()]
+        tables = [read_table(path) for s in specs if (path := s.path(given.folder)).exists()]
         if not tables:
             raise Missing(f"no such table for {given.target} with {given.threads} threads in {given.folder}")
         layers = Network.of("+".join(given.tables), [(t.header.problem, t.problem) for t in tables])
         found.append((layers, tables))
     return found
+
+
+def _measured(name: str, folder: Path) -> list[Table]:
+    """The measured tables of all convolutions of a network. Raises Missing when there are none, or not all."""
+    if name not in NETWORKS:
+        raise BadInput(f"the convolutions of {name!r} have no measured tables; {nearest(name, NETWORKS)}")
+    paths = [spec.path(folder) for spec in of_network(name)]
+    lacking = [path.name for path in paths if not path.exists()]
+    if lacking:
+        raise Missing(
+            f"{len(lacking)} of the {len(paths)} tables of {name} are not in {folder} ({lacking[0]} for one): "
+            f"make them with tools/search_table.py collect {name}"
+        )
+    return [read_table(path) for path in paths]
 
 
 def _short(given: argparse.Namespace, key: str) -> str:

@@ -7,7 +7,8 @@
     python tools/search_table.py export conv3x3_56 conv3x3_56.json
 
 Nothing else may run while a table is measured. What is known of an unfinished table lies under --work; a finished one
-is written to tuning_logs/tables/. Names are tables or sets: development, held-out, measured, draft, model.
+is written to tuning_logs/tables/. Names are tables, sets (development, held-out, measured, draft, model) or networks
+(resnet50, mobilenet_v2: small tables of all their convolutions).
 """
 
 from __future__ import annotations
@@ -179,8 +180,8 @@ def finished(spec: Spec, space: Space, journal: TableJournal) -> Table:
 
 def write_finished(table: Table, spec: Spec, folder: Path) -> None:
     """Writes a table and says what it holds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{spec.name}.jsonl.xz"
+    path = spec.path(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_table(table, path)
     print(f"{path}: {_summary(table)}, {path.stat().st_size / 1024:.0f} KiB")
 
@@ -227,7 +228,7 @@ def _disturbance(given: argparse.Namespace) -> int:
 
 def _status(given: argparse.Namespace) -> int:
     for spec in chosen(given.names):
-        path, partial = given.out / f"{spec.name}.jsonl.xz", given.work / f"{spec.name}.jsonl"
+        path, partial = spec.path(given.out), given.work / f"{spec.name}.jsonl"
         if path.exists():
             table = read_table(path)
             alike = f", spells {spells(table):.2f}x of chance" if spec.kind == "measured" else ""

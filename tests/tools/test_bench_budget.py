@@ -1,13 +1,17 @@
 """Budgets of networks by replay: every policy spends what it was given, and what is left is judged by true costs."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import _budget_replay
 import bench_budget
 import pytest
 from _budget_replay import POLICIES, NetworkReplay, drafted_table, spend
+from _search_tables import of_network
 
 from mmasched.errors import BadInput
+from mmasched.measure.table import write_table
 from mmasched.network import Network
 from mmasched.problem import Conv2d
 
@@ -85,5 +89,23 @@ def test_absent_tables_are_named(tmp_path, capsys):
     assert bench_budget.main([]) == 2
     assert bench_budget.main(["--tables", "development", "--folder", str(tmp_path)]) == 2
     assert "no such table" in capsys.readouterr().err
+    assert bench_budget.main(["resnet50", "--measured", "--folder", str(tmp_path)]) == 2
+    assert "24 of the 24 tables of resnet50 are not in" in capsys.readouterr().err
+    assert bench_budget.main(["resnet18", "--measured", "--folder", str(tmp_path)]) == 2
+    assert "have no measured tables" in capsys.readouterr().err
+
+
+def test_a_networks_measured_tables_are_those_of_its_convolutions(tables, tmp_path, monkeypatch):
+    specs = of_network("resnet50")[:2]
+    for spec, table in zip(specs, tables):
+        spec.path(tmp_path).parent.mkdir(exist_ok=True)
+        header = replace(table.header, problem=spec.problem.key)
+        write_table(replace(table, header=header), spec.path(tmp_path))
+    monkeypatch.setattr(bench_budget, "of_network", lambda name: specs)
+    (found,) = bench_budget._networks(SimpleNamespace(networks=["resnet50"], tables=[], measured=True, folder=tmp_path))
+    assert [table.header.problem for table in found[1]] == [problem.key for problem, _ in found[0].layers[:2]]
+
+
+def test_numbers_need_tables_of_one_machine():
     with pytest.raises(BadInput, match="must share"):
         NetworkReplay([], 0)
