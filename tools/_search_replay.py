@@ -6,8 +6,8 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from functools import lru_cache
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,28 +59,51 @@ def replayed(path: Path) -> Replayed:
     return Replayed(path)
 
 
-def replay(
-    variant: Variant, path: Path, seed: int, trials: int, others: Sequence[Path] = (), noise: bool = True,
-    misled: bool = False,
-) -> dict[str, Any]:  # fmt: skip
-    """One run. ``steps`` has [trial, optimum / true cost of the best so far, simulated seconds] at every improvement.
+@dataclass(frozen=True)
+class Task:
+    """One search to be replayed.
 
     others: tables whose shapes are known already (a warm start); misled: what they taught is upside down. noise=False
-    replays true costs. own_seconds: processor time of the strategy itself, on this machine.
+    replays true costs.
     """
-    on = replayed(path)
-    runner = TableRunner(on.table, seed=seed)
-    prior = prior_of(path, tuple(others), seed)
-    prior = upside_down(prior) if misled else prior
+
+    variant: Variant
+    path: Path
+    seed: int
+    trials: int
+    others: tuple[Path, ...] = ()
+    noise: bool = True
+    misled: bool = False
+
+    @cached_property
+    def key(self) -> str:
+        """What its run is known by: what is in the tables, the strategy with all its options, trials and seed."""
+        defaults = {option.name: option.default for option in search.options(self.variant.strategy)}
+        settings = {**asdict(self.variant), "options": {**defaults, **self.variant.options}, "trials": self.trials}
+        known = [_digest(other) for other in self.others]
+        misled = ["misled"] if self.misled else []
+        text = json.dumps([settings, _digest(self.path), self.seed, known, self.noise, *misled], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def replay(task: Task) -> dict[str, Any]:
+    """One run. ``steps`` has [trial, optimum / true cost of the best so far, simulated seconds] at every improvement.
+
+    own_seconds: processor time of the strategy itself, on this machine.
+    """
+    on = replayed(task.path)
+    runner = TableRunner(on.table, seed=task.seed)
+    prior = prior_of(task.path, task.others, task.seed)
+    prior = upside_down(prior) if task.misled else prior
     found = search_on(
-        on, variant, seed, trials, lambda config: _observe(on, runner, config, noise),
+        on, task.variant, task.seed, task.trials, lambda config: _observe(on, runner, config, task.noise),
         lambda config, _: on.table.by_config[config].cost, lambda: runner.simulated_seconds, prior, on.table.optimum,
     )  # fmt: skip
     steps = [[tried, on.table.optimum / cost, round(seconds, 4)] for tried, cost, seconds in found.pop("steps")]
     return {
-        "key": run_key(variant, path, seed, trials, others, noise, misled), "variant": variant.name, "table": path.name,
-        "seed": seed, **found, "steps": steps, "seconds": round(runner.simulated_seconds, 3), "warm": bool(others),
-        "misled": misled, "noise": noise,
+        "key": task.key, "variant": task.variant.name, "table": task.path.name, "seed": task.seed, **found,
+        "steps": steps, "seconds": round(runner.simulated_seconds, 3), "warm": bool(task.others),
+        "misled": task.misled, "noise": task.noise,
     }  # fmt: skip
 
 
@@ -181,15 +204,3 @@ def known_runs(path: Path) -> dict[str, Any]:
     if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return {run["key"]: run for run in map(json.loads, lines)}
-
-
-def run_key(
-    variant: Variant, path: Path, seed: int, trials: int, others: Sequence[Path] = (), noise: bool = True,
-    misled: bool = False,
-) -> str:  # fmt: skip
-    """What a run is known by: what is in the tables, the strategy with all its options, trials and seed."""
-    defaults = {option.name: option.default for option in search.options(variant.strategy)}
-    settings = {**asdict(variant), "options": {**defaults, **variant.options}, "trials": trials}
-    known = [_digest(other) for other in others]
-    text = json.dumps([settings, _digest(path), seed, known, noise, *(["misled"] if misled else [])], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -29,7 +29,7 @@ from typing import Any
 import _bench
 from _search_plots import plot_runs
 from _search_quality import kinds_of_features, model_quality, quality_text
-from _search_replay import known_runs, replay, run_key
+from _search_replay import Task, known_runs, replay
 from _search_summary import as_text, summary
 from _search_tables import ROOT, TABLES, chosen
 from _search_variants import Variant, variants
@@ -92,7 +92,7 @@ def table_paths(names: list[str], folder: Path) -> list[Path]:
 def _compare(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
     wanted = list(_tasks(given, paths))
     known = known_runs(given.runs)
-    missing = [task for task in wanted if run_key(*task) not in known]
+    missing = [task for task in wanted if task.key not in known]
     print(f"{len(wanted)} runs, {len(missing)} of them to do", file=sys.stderr)
     given.runs.parent.mkdir(parents=True, exist_ok=True)
     with open(given.runs, "a", encoding="utf-8") as file:
@@ -102,7 +102,7 @@ def _compare(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
             known[run["key"]] = run
             if number % 20 == 0 or number == len(missing):
                 print(f"{number} of {len(missing)}: {run['variant']} on {run['table']}", file=sys.stderr)
-    runs = [known[key] for task in wanted if (key := run_key(*task)) in known]
+    runs = [known[task.key] for task in wanted if task.key in known]
     if not runs:
         raise BadInput("nothing was run: the strategies named need what is not installed")
     floors = {path.name: read_table(path).header.floor for path in paths}
@@ -114,15 +114,12 @@ def _compare(given: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
     return found
 
 
-Task = tuple[Variant, Path, int, int, tuple[Path, ...], bool, bool]
-
-
 def _tasks(given: argparse.Namespace, paths: list[Path]) -> Iterator[Task]:
     others = tuple(sorted(given.folder.glob("*.jsonl.xz"))) if given.warm else ()
     for path in paths:
         for variant in variants(given.strategies):
             for seed in range(_seeds(given, variant)):
-                yield variant, path, seed, given.trials, others, not given.exact, given.misled
+                yield Task(variant, path, seed, given.trials, others, not given.exact, given.misled)
 
 
 def _seeds(given: argparse.Namespace, variant: Variant) -> int:
@@ -137,12 +134,12 @@ def _run_all(tasks: list[Task], processes: int) -> Iterator[dict[str, Any]]:
     lacking: set[str] = set()
     if processes == 1:
         for task in tasks:
-            if task[0].name not in lacking:
-                yield from _attempt(lambda task=task: replay(*task), task[0], lacking)
+            if task.variant.name not in lacking:
+                yield from _attempt(lambda task=task: replay(task), task.variant, lacking)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        futures = {pool.submit(replay, *task): task[0] for task in tasks}
+        futures = {pool.submit(replay, task): task.variant for task in tasks}
         try:
             for future in as_completed(futures):
                 yield from _attempt(future.result, futures[future], lacking)

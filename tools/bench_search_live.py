@@ -21,7 +21,7 @@ from typing import Any
 import _bench
 import numpy as np
 from _search_live import live
-from _search_replay import known_runs, replay, replayed
+from _search_replay import Task, known_runs, replay, replayed
 from _search_summary import interval, trials_to
 from _search_tables import ROOT, TABLES, Spec, chosen
 from _search_variants import Variant, variants
@@ -107,7 +107,7 @@ def _rows(
     for variant in compared:
         sides = {"live": [_shares(run, optimum) for run in runs[variant.name]]}
         if path is not None:
-            sides["replay"] = [replay(variant, path, seed, given.trials) for seed in range(given.seeds)]
+            sides["replay"] = [replay(Task(variant, path, seed, given.trials)) for seed in range(given.seeds)]
         figures = {}
         for side, group in sides.items():
             counts = {f"{level:.0%}": [trials_to(run, level, floor) for run in group] for level in LEVELS}

@@ -156,16 +156,19 @@ class Ensemble(Strategy):
         inputs = self._candidates.inputs
         draft = self._inputs.draft_column(inputs) if o.draft else None
         self._prior = Prior(self.prior, inputs.shape[1], o.members, o.prior_gate, self.rng, draft)
-        for member in range(o.members if self._prior.active else 0):
-            self._candidates.rescore(member, self._score)
+        if self._prior.active:
+            self._rescore_all()
 
     def _doubt_prior(self, costs: np.ndarray) -> None:
         """Judge the prior by the few observations from which nothing is learnt yet."""
         had = self._prior.level
         self._prior.judge(self._inputs.matrix(self.rows), -relative_log_costs(costs))
         if self._prior.level not in (had, 0):
-            for member in range(self.options.members):
-                self._candidates.rescore(member, self._score)
+            self._rescore_all()
+
+    def _rescore_all(self) -> None:
+        for member in range(self.options.members):
+            self._candidates.rescore(member, self._score)
 
     def _score(self, member: int, inputs: np.ndarray) -> np.ndarray:
         prior = self._prior.score(member, inputs)

@@ -13,7 +13,7 @@ import bench_search
 import bench_search_live
 import numpy as np
 import pytest
-from _search_replay import replay, run_key
+from _search_replay import Task, replay
 from _search_summary import figures, geometric_mean, reached, seconds_to, summary, trials_to
 from _search_tables import Spec
 from _search_variants import ABLATION, BASELINES, DISTINCTIVE, DIVERSITY, Variant, variants
@@ -150,14 +150,14 @@ def test_variants_are_known_to_the_strategies():
 
 def test_a_replay_is_the_same_again_and_true_to_the_table(folder):
     path = folder / "conv3x3_56.jsonl.xz"
-    one, two = (replay(Variant("r", "random"), path, 3, 60) for _ in range(2))
+    one, two = (replay(Task(Variant("r", "random"), path, 3, 60)) for _ in range(2))
     for run in (one, two):
         run.pop("own_seconds")
     assert one == two
     shares = [step[1] for step in one["steps"]]
     assert shares == sorted(shares) and 0 < shares[0] and shares[-1] <= 1
     assert 60 * 0.25 <= one["seconds"] <= 60 * 0.4 + 1e-6
-    whole = replay(Variant("g", "grid"), path, 0, 1000)
+    whole = replay(Task(Variant("g", "grid"), path, 0, 1000))
     last, share, _ = whole["steps"][-1]
     entries = len(_search_replay.replayed(path).table.entries)
     assert share == 1.0 and last <= whole["trials"] < min(last + 8, entries + 1)  # Nothing is left to find.
@@ -165,8 +165,8 @@ def test_a_replay_is_the_same_again_and_true_to_the_table(folder):
 
 def test_a_search_with_a_stopping_rule_goes_on_after_the_optimum(folder):
     path = folder / "conv3x3_56.jsonl.xz"
-    ends = replay(Variant("g", "gaussian"), path, 0, 200)
-    goes_on = replay(Variant("g", "gaussian", {"stop_gain": 1e-9}), path, 0, 200)
+    ends = replay(Task(Variant("g", "gaussian"), path, 0, 200))
+    goes_on = replay(Task(Variant("g", "gaussian", {"stop_gain": 1e-9}), path, 0, 200))
     assert ends["trials"] < goes_on["trials"] == 200 and ends["steps"] == goes_on["steps"]
 
 
@@ -174,18 +174,18 @@ def test_runs_are_known_by_everything_that_matters(folder):
     path, other = folder / "conv3x3_56.jsonl.xz", folder / "odd_27.jsonl.xz"
     base = Variant("a", "ensemble")
     keys = {
-        run_key(base, path, 0, 64),
-        run_key(Variant("a", "ensemble", {"members": 3}), path, 0, 64),
-        run_key(Variant("a", "ensemble", batch=4), path, 0, 64),
-        run_key(base, other, 0, 64),
-        run_key(base, path, 1, 64),
-        run_key(base, path, 0, 32),
-        run_key(base, path, 0, 64, [path]),
-        run_key(base, path, 0, 64, [path, other]),
-        run_key(base, path, 0, 64, noise=False),
+        Task(base, path, 0, 64).key,
+        Task(Variant("a", "ensemble", {"members": 3}), path, 0, 64).key,
+        Task(Variant("a", "ensemble", batch=4), path, 0, 64).key,
+        Task(base, other, 0, 64).key,
+        Task(base, path, 1, 64).key,
+        Task(base, path, 0, 32).key,
+        Task(base, path, 0, 64, (path,)).key,
+        Task(base, path, 0, 64, (path, other)).key,
+        Task(base, path, 0, 64, noise=False).key,
     }
     assert len(keys) == 9
-    assert run_key(Variant("a", "ensemble", {"members": 8}), path, 0, 64) in keys
+    assert Task(Variant("a", "ensemble", {"members": 8}), path, 0, 64).key in keys
 
 
 def test_a_warm_start_knows_other_shapes_and_not_its_own(folder, monkeypatch):
@@ -195,9 +195,9 @@ def test_a_warm_start_knows_other_shapes_and_not_its_own(folder, monkeypatch):
     assert len(prior) == 24
     assert len(prior[0].inputs) == len(_search_replay.prior_of(paths[1], tuple(paths), 0)[0].inputs)
     assert _search_replay.prior_of(paths[0], tuple(paths[:1]), 0) == []
-    run = replay(Variant("d", "ensemble", {"members": 2}), paths[0], 0, 16, tuple(paths))
+    run = replay(Task(Variant("d", "ensemble", {"members": 2}), paths[0], 0, 16, tuple(paths)))
     assert run["warm"] and run["trials"] == 16
-    wrong = replay(Variant("d", "ensemble", {"members": 2}), paths[0], 0, 16, tuple(paths), misled=True)
+    wrong = replay(Task(Variant("d", "ensemble", {"members": 2}), paths[0], 0, 16, tuple(paths), misled=True))
     assert wrong["misled"] and wrong["steps"] != run["steps"] and wrong["key"] != run["key"]
     order = [sample.relative_log_cost for sample in prior]
     turned = [sample.relative_log_cost for sample in _search_replay.upside_down(prior)]
