@@ -29,7 +29,7 @@ class Portfolio(Strategy):
         Option("trees", 1, "picks in a row by the ensemble", low=0),
         STOP_GAIN,
     )
-    # Learning takes a fiftieth of the time of a trial, and batches of 8 took a quarter more trials (docs/search.md).
+    # Learning takes a thirtieth of a trial's time; batches of 2, 3 and 8 took a tenth more trials (docs/decisions.md).
     batch_size = 4
 
     def __init__(self, space: Space, **common: Any):
