@@ -19,6 +19,7 @@ from mmasched.errors import BadInput
 from mmasched.hardware import hardware
 from mmasched.measure import Outcome
 from mmasched.measure.table import Entry, Loosening, knob_values, read_table
+from mmasched.network import network
 from mmasched.problem import Conv2d, Requantize
 from mmasched.space import Config, Ordered, SearchSpace
 from mmasched.templates import default_config, draft_cycles
@@ -175,6 +176,15 @@ def test_specs_are_those_of_the_shipped_tables(spec):
     header = read_table(spec.path()).header
     assert (header.problem, header.target, header.threads) == (spec.problem.key, spec.target, spec.threads)
     assert knob_values(spec.space) == header.knobs and spec.loosening == header.loosening
+
+
+def test_a_network_has_a_table_for_each_convolution():
+    specs = chosen(["resnet50"])
+    headers = [read_table(spec.path()).header for spec in specs]
+    assert [header.problem for header in headers] == [problem.key for problem, _ in network("resnet50").layers]
+    assert {(header.kind, header.target, header.threads) for header in headers} == {("measured", "x86/avx512-vnni", 1)}
+    assert knob_values(specs[-1].space) == headers[-1].knobs
+    assert len(chosen(["resnet50", "mobilenet_v2", "deep_7"])) == 24 + 30 + 1
 
 
 def test_unsure_costs_get_rounds_until_they_are_sure_lowest_first(collector, journal, monkeypatch):
