@@ -52,10 +52,20 @@ class NetworkReplay(Runner):
         return self._runners[problem.key].restrict(problem, space)
 
     def left(self, problem: Conv2d, tried: Sequence[Config]) -> float:
-        """How many times the optimum the best of the configs tried costs, by true costs."""
+        """How many times the optimum the best of the configs tried costs, by true costs.
+
+        A problem of which nothing was tried runs on its default schedule, as in a network that was never tuned: that
+        of the table which the draft model likes best.
+        """
         table = self._runners[problem.key].table
         costs = [table.by_config[config].cost for config in tried if table.by_config[config].ok]
-        return min(costs, default=max(e.cost for e in table.entries if e.ok)) / table.optimum
+        return (min(costs) if costs else self._default(problem)) / table.optimum
+
+    def _default(self, problem: Conv2d) -> float:
+        table = self._runners[problem.key].table
+        chip = table.header.hardware
+        worked = [entry for entry in table.entries if entry.ok]
+        return min(worked, key=lambda e: draft_cycles(problem, e.config, chip, table.header.threads)).cost
 
     def optimum(self, problem: Conv2d) -> float:
         """The lowest true cost of a problem."""
