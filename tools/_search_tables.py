@@ -134,9 +134,12 @@ def chosen(names: list[str]) -> list[Spec]:
     """The tables that names of tables, sets and networks stand for, each once. Raises BadInput for an unknown name."""
     found: dict[str, Spec] = {}
     for name in names:
-        if name in NETWORKS:
-            found |= {spec.name: spec for spec in of_network(name)}
-            continue
+        whole = name if name in NETWORKS else name.rpartition("_")[0]
+        if whole in NETWORKS:
+            specs = {spec.name: spec for spec in of_network(whole) if name in (whole, spec.name)}
+            if specs:
+                found |= specs
+                continue
         if name not in ALL and name not in SETS:
             raise BadInput(f"there is no table or set {name!r}; {nearest(name, [*ALL, *SETS, *NETWORKS])}")
         found |= {each: ALL[each] for each in SETS.get(name, (name,))}

@@ -79,7 +79,7 @@ def table_paths(names: list[str], folder: Path) -> list[Path]:
     """The files of tables; of a set those that were made already. Raises Missing when there is none."""
     paths = [Path(name) for name in names if name.endswith(".xz")]
     for spec in chosen([name for name in names if not name.endswith(".xz")]):
-        path = folder / f"{spec.name}.jsonl.xz"
+        path = spec.path(folder)
         if path.exists() or spec.name in names:
             paths.append(path)
     if not paths:

@@ -59,7 +59,7 @@ def bench(given: argparse.Namespace, report: _bench.Report) -> int:
         if spec.kind != "measured":
             raise BadInput(f"{spec.name} is not of a target that is measured here: choose a measured table")
     for spec in specs:
-        path = given.folder / f"{spec.name}.jsonl.xz"
+        path = spec.path(given.folder)
         table_path = path if path.exists() else None
         runs = {v.name: _live_runs(given, v, spec, table_path) for v in compared}
         report.results += _rows(given, spec, table_path, compared, runs)

@@ -208,7 +208,7 @@ def _settled(table: Table) -> str:
 
 
 def _disturbance(given: argparse.Namespace) -> int:
-    (spec,) = chosen([given.name])
+    spec = _single(given.name)
     cores = available_cores()
     if spec.kind != "measured" or spec.threads != 1 or len(cores) < 2:
         raise BadInput(f"{spec.name} is not a measured table of one thread, or this process may use one core only")
@@ -244,8 +244,17 @@ def _status(given: argparse.Namespace) -> int:
     return 0
 
 
+def _single(name: str) -> Spec:
+    """The table of a name. Raises BadInput for a set or a network."""
+    specs = chosen([name])
+    if len(specs) != 1:
+        raise BadInput(f"{name!r} stands for {len(specs)} tables: name one, such as {specs[0].name}")
+    return specs[0]
+
+
 def _export(given: argparse.Namespace) -> int:
-    table = read_table(given.out / f"{given.name}.jsonl.xz")
+    spec = _single(given.name)
+    table = read_table(spec.path(given.out))
     given.file.write_text(json.dumps(to_t4(table.records()), indent=1) + "\n")
     print(f"{given.file}: {len(table.entries)} results")
     return 0

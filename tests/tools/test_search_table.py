@@ -185,6 +185,9 @@ def test_a_network_has_a_table_for_each_convolution():
     assert {(header.kind, header.target, header.threads) for header in headers} == {("measured", "x86/avx512-vnni", 1)}
     assert knob_values(specs[-1].space) == headers[-1].knobs
     assert len(chosen(["resnet50", "mobilenet_v2", "deep_7"])) == 24 + 30 + 1
+    assert [spec.problem for spec in chosen(["resnet50_02"])] == [network("resnet50").layers[1][0]]
+    with pytest.raises(BadInput, match="no table or set 'resnet50_25'"):
+        chosen(["resnet50_25"])
 
 
 def test_unsure_costs_get_rounds_until_they_are_sure_lowest_first(collector, journal, monkeypatch):
@@ -341,3 +344,5 @@ def test_a_drafted_table_is_made_shown_and_exported(monkeypatch, tmp_path, capsy
     printed = capsys.readouterr().out
     assert "(modelled)" in printed and "conv3x3_56 (development): not begun" in printed
     assert search_table.main(["export", "conv3x3_56", "x.json", *where]) == 2
+    assert search_table.main(["export", "held-out", "x.json", *where]) == 2
+    assert "stands for 6 tables: name one, such as conv3x3_14" in capsys.readouterr().err
