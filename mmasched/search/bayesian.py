@@ -53,10 +53,13 @@ class Bayesian(Strategy):
         if len(self.costs) < self.options.initial or self.best is None:
             return
         near = self._candidates()
+        near = near[self.unseen(near)]
+        if len(near) <= n:
+            # All of them whatever Optuna says, and with nearly a whole space observed it would take minutes to say it.
+            yield from map(self.space.config, near)
+            return
         for _ in range(n):
-            near = near[self.unseen(near)] if len(near) else near
-            if not len(near):
-                return
+            near = near[self.unseen(near)]
             wanted = self._ask()
             distances = self._distances(near, wanted)
             row = near[int(np.argmin(distances))]
