@@ -59,7 +59,8 @@ class Bayesian(Strategy):
             yield from map(self.space.config, near)
             return
         for _ in range(n):
-            near = near[self.unseen(near)]
+            if not len(near):  # Of a large space they are a sample, in which rows may occur more than once.
+                return
             wanted = self._ask()
             distances = self._distances(near, wanted)
             row = near[int(np.argmin(distances))]

@@ -42,7 +42,7 @@ class Portfolio(Strategy):
         self._members = (smooth, trees) if o.trees else (smooth,)
         for member in self._members:
             member.share_memory(self)
-        self._turns = cycle([0] * o.smooth + [1] * o.trees)
+        self._turns = cycle([smooth] * o.smooth + [trees] * o.trees)
 
     def suggest(self, n: int) -> Iterable[Config]:
         if self.prior and not len(self.costs):
@@ -50,9 +50,9 @@ class Portfolio(Strategy):
             return
         turns = [next(self._turns) for _ in range(n)]
         # Each is asked for a whole batch, since it may like best what the other has just proposed.
-        picks = {turn: iter(self._members[turn].suggest(n)) for turn in dict.fromkeys(turns)}
-        for turn in turns:
-            found = next(filter(self.is_new, picks[turn]), None)
+        picks = {member: iter(member.suggest(n)) for member in dict.fromkeys(turns)}
+        for member in turns:
+            found = next(filter(self.is_new, picks[member]), None)
             if found is not None:
                 yield found
 

@@ -134,3 +134,11 @@ def test_missing_libraries_are_named(monkeypatch, grid_space):
     monkeypatch.setattr(bayesian, "load_optuna", lambda: __import__("types").SimpleNamespace())
     with pytest.raises(Missing, match=r"needs PyTorch.*mmasched\[bench\]"):
         bayesian.BayesianGp.make_sampler(None)
+
+
+def test_bayesian_search_ends_where_a_sample_repeats_the_few_that_are_new(grid_space, monkeypatch):
+    strategy = create("bayesian_tpe", grid_space, initial=4)
+    tell(strategy, strategy.propose(4))
+    new = grid_space.valid_rows()[strategy.unseen(grid_space.valid_rows())][:3]
+    monkeypatch.setattr(strategy, "_candidates", lambda: np.repeat(new, 5, axis=0))
+    assert set(strategy.suggest(8)) == {grid_space.config(row) for row in new}
