@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,7 @@ from mmasched.search.cost_model import relative_log_costs, training_rows
 from mmasched.search.failures import FailureModel
 from mmasched.search.gaussian_process import GaussianProcess, Points
 from mmasched.search.inputs import ModelInputs
-from mmasched.search.prior import Prior
-from mmasched.search.random_search import Random
+from mmasched.search.prior import Prior, doubted
 from mmasched.search.stopping import STOP_GAIN, StoppingRule
 from mmasched.space import Config, Space
 
@@ -67,20 +65,14 @@ class Gaussian(Strategy):
         self._rule = StoppingRule(self.options.stop_gain)
 
     def suggest(self, n: int) -> Iterable[Config]:
+        favourites = self.favourites(n)
+        return doubted(self, favourites, n) if self.prior and not len(self.costs) else favourites
+
+    def favourites(self, n: int) -> Iterable[Config]:
+        """What `suggest` would say if it had no doubts about a prior."""
         # Matrices are so small that threads would cost more than they save, and other cores are building candidates.
         with _linear_algebra().limit(limits=1, user_api="blas"):
-            rows = self._chosen(n)
-        if self.prior and not len(self.costs):
-            return chain.from_iterable(zip(map(self.space.config, rows), self._cold().suggest(n)))
-        return map(self.space.config, rows)
-
-    def _cold(self) -> Strategy:
-        """The same search without a prior; where it knows nothing, the one that picks at random."""
-        if not self._drafted:
-            return Random(self.space, seed=self.seed)
-        cold = type(self)(self.space, seed=self.seed, features=self.features, **vars(self.options))
-        cold._inputs = self._inputs  # Features are computed once.
-        return cold
+            return map(self.space.config, self._chosen(n))
 
     def _chosen(self, n: int) -> Iterable[np.ndarray]:
         o = self.options
@@ -94,10 +86,6 @@ class Gaussian(Strategy):
         short = np.argsort(-scores, kind="stable")[: o.shortlist]
         by_chance = int(self.rng.binomial(n, o.epsilon))  # `propose` fills up at random.
         return self._most_promising(rows[short], n - by_chance)
-
-    @property
-    def _drafted(self) -> bool:
-        return self.options.draft and self.features is not None
 
     @property
     def finished(self) -> bool:
@@ -153,7 +141,8 @@ class Gaussian(Strategy):
     def _learn(self) -> bool:
         """Learns from what was observed; False where there is nothing to go by or nothing to choose from."""
         o, costs = self.options, self.costs
-        if not self._drafted and not self.prior and (len(costs) < o.initial or self.best is None):
+        drafted = o.draft and self.features is not None
+        if not drafted and not self.prior and (len(costs) < o.initial or self.best is None):
             return False
         if self._candidates is None:
             self._begin()

@@ -11,6 +11,7 @@ from mmasched.search.base import Observation, Option, Strategy
 from mmasched.search.ensemble import Ensemble
 from mmasched.search.gaussian import Gaussian
 from mmasched.search.inputs import KEPT
+from mmasched.search.prior import doubted
 from mmasched.search.stopping import STOP_GAIN
 from mmasched.space import Config, Space
 
@@ -21,7 +22,7 @@ class Portfolio(Strategy):
     A smooth model is far ahead where good configs are some and alike, trees where few stand alone and depend on how
     knobs come together. Which it is shows only when a space is known, so neither decides alone: at worst a search takes
     about twice the trials of the better one, and less, since each learns from all observations. Where siblings are
-    known the first batch is the process's alone, half of which does not believe them.
+    known the first batch is the process's, in turn with what the same search would begin with if it knew none.
     """
 
     OPTIONS = (
@@ -36,8 +37,8 @@ class Portfolio(Strategy):
         super().__init__(space, **common)
         o = self.options
         # Both ask for the same configs' features.
-        features = self.features and lru_cache(KEPT)(self.features)
-        shared = {"seed": self.seed, "features": features, "prior": self.prior, "stop_gain": o.stop_gain}
+        self.features = self.features and lru_cache(KEPT)(self.features)
+        shared = {"seed": self.seed, "features": self.features, "prior": self.prior, "stop_gain": o.stop_gain}
         smooth, trees = Gaussian(space, **shared), Ensemble(space, **shared, draft=True)
         self._members = (smooth, trees) if o.trees else (smooth,)
         for member in self._members:
@@ -46,7 +47,7 @@ class Portfolio(Strategy):
 
     def suggest(self, n: int) -> Iterable[Config]:
         if self.prior and not len(self.costs):
-            yield from self._members[0].suggest(n)
+            yield from doubted(self, self._members[0].favourites(n), n)
             return
         turns = [next(self._turns) for _ in range(n)]
         # Each is asked for a whole batch, since it may like best what the other has just proposed.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from mmasched.search.base import Features, Observation, PriorSample
+from mmasched.search.base import Features, Observation, PriorSample, Strategy
 from mmasched.search.cost_model import Trees, relative_log_costs
 from mmasched.search.inputs import ModelInputs
-from mmasched.space import Space
+from mmasched.space import Config, Space
 
 # With this many observations of its own a search can tell whether the prior is right.
 JUDGED_FROM = 16
@@ -111,6 +112,15 @@ class Prior:
         """What the member expects, float32[n], None where nothing is known. Differences of scores count alone."""
         found = self.beliefs(inputs, member)
         return np.mean(found, axis=0, dtype=np.float32) if found else None
+
+
+def doubted(strategy: Strategy, favourites: Iterable[Config], n: int) -> Iterable[Config]:
+    """The first n favourites of a search with a prior, in turn with what it would begin with without one.
+
+    A prior that misleads then shows at once, and costs no more than every other trial of the first batch.
+    """
+    cold = type(strategy)(strategy.space, seed=strategy.seed, features=strategy.features, **vars(strategy.options))
+    return chain.from_iterable(zip(favourites, cold.propose(n)))
 
 
 def _rank_correlation(predicted: np.ndarray, scores: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmasched.search import create
+from mmasched.search import PriorSample, create
 from mmasched.search.ensemble import Ensemble
 from mmasched.search.gaussian import Gaussian
 from mmasched.search.prior import prior_samples
@@ -58,15 +58,21 @@ def test_models_share_batches_and_learn_from_all_observations(table, monkeypatch
     assert [source[config][0] for config in proposed] == expected
 
 
-def test_where_siblings_are_known_the_process_begins(table, monkeypatch):
-    source = spy(monkeypatch)
+def test_where_siblings_are_known_half_of_the_first_batch_is_a_cold_searchs(table):
+    for features, prior in ((drafted(table), warm(table)), (None, [PriorSample((0.0,) * table.space.dim, 0.0)] * 9)):
+        common = {"seed": 4, "features": features}
+        cold = create("portfolio", table.space, **common).propose(4)
+        believing = list(create("gaussian", table.space, **common, prior=prior).favourites(4))
+        first = create("portfolio", table.space, **common, prior=prior).propose(4)
+        assert first[0] == believing[0] and len(set(first)) == 4
+        assert set(cold[:2]) <= set(first) <= {*cold[:2], *believing[:4]}
+
+
+def test_later_batches_of_a_warm_search_are_shared_as_those_of_a_cold_one(table, monkeypatch):
     strategy = without_chance(create("portfolio", table.space, seed=4, features=drafted(table), prior=warm(table)))
-    kinds = []
-    for _ in range(2):
-        batch = strategy.propose(4)
-        kinds.append([source[config][0] for config in batch])
-        strategy.observe([table.observe(config) for config in batch])
-    assert kinds == [[Gaussian] * 4, [Gaussian, Ensemble] * 2]
+    strategy.observe([table.observe(config) for config in strategy.propose(4)])
+    source = spy(monkeypatch)
+    assert [source[config][0] for config in strategy.propose(4)] == [Gaussian, Ensemble] * 2
 
 
 @pytest.mark.parametrize(("features", "trials", "within"), [(None, 96, 1.03), (drafted, 64, 1.03)])
