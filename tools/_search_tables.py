@@ -17,6 +17,8 @@ from mmasched.templates import space_for
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ROOT / "tuning_logs" / "tables"
 SCALE = Requantize(0.01)
+# Their convolutions can be measured one and all, in small tables, to compare how a network's budget is spent.
+NETWORKS = ("resnet50", "mobilenet_v2")
 # Knobs that say in which order work is done lose values before those that say what a register tile holds: the latter
 # decide more, and with few of their values left a table is easy (random search found 97% of one in 45 trials).
 FEWER = {"block_m": 2, "block_n": 2, "prefetch": 1, "unroll": 1}
@@ -33,8 +35,7 @@ class Spec:
     """One table. kind: "measured" here; "draft": the template's draft cycles; "model": the cost model of runner model.
 
     least, most: valid configs that the thinned space has; fewer: values that knobs keep which are thinned first;
-    loosening: what it has that the template's own space is pruned of; enough: configs that make the table complete;
-    place: the folder of its file below that of tables.
+    loosening: what it has that the template's own space is pruned of; enough: configs that make the table complete.
     """
 
     name: str
@@ -49,11 +50,10 @@ class Spec:
     enough: int = 3000
     fewer: Mapping[str, int] = field(default_factory=lambda: FEWER)
     loosening: Loosening = Loosening()
-    place: str = ""
 
     def path(self, folder: Path = TABLES) -> Path:
-        """Where the finished table lies when tables lie in ``folder``."""
-        return folder / self.place / f"{self.name}.jsonl.xz"
+        """Where the finished table lies when tables lie in ``folder``: those of a network in a folder of its own."""
+        return folder / (self.set if self.set in NETWORKS else "") / f"{self.name}.jsonl.xz"
 
     @property
     def space(self) -> Space:
@@ -113,8 +113,6 @@ SETS = {
     "draft": tuple(spec.name for spec in DRAFTED),
     "model": tuple(spec.name for spec in PRICED),
 }
-# Their convolutions can be measured one and all, in small tables, to compare how a network's budget is spent.
-NETWORKS = ("resnet50", "mobilenet_v2")
 
 
 def of_network(name: str) -> tuple[Spec, ...]:
@@ -122,12 +120,9 @@ def of_network(name: str) -> tuple[Spec, ...]:
     problems = [problem for problem, _ in network(name).layers]
     # Depthwise spaces have some hundred configs in all.
     return tuple(
-        Spec(
-            f"{name}_{number:02d}", "network", name, problem, least=200, enough=200, fewer=FEWER, loosening=LOOSENED,
-            place=name,
-        )
+        Spec(f"{name}_{number:02d}", "network", name, problem, least=200, enough=200, loosening=LOOSENED)
         for number, problem in enumerate(problems, 1)
-    )  # fmt: skip
+    )
 
 
 def chosen(names: list[str]) -> list[Spec]:

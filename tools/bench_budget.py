@@ -68,7 +68,7 @@ def _networks(given: argparse.Namespace) -> list[tuple[Network, list[Table]]]:
     for name in given.networks:
         layers = network(name)
         if given.measured:
-            found.append((layers, _measured(name, given.folder)))
+            found.append((layers, _measured(name, given)))
             continue
         paths = [given.work / name / f"{_short(given, problem.key)}.jsonl.xz" for problem, _ in layers.layers]
         tables = []
@@ -86,15 +86,22 @@ def _networks(given: argparse.Namespace) -> list[tuple[Network, list[Table]]]:
     return found
 
 
-def _measured(name: str, folder: Path) -> list[Table]:
+def _measured(name: str, given: argparse.Namespace) -> list[Table]:
     """The measured tables of all convolutions of a network. Raises Missing when there are none, or not all."""
     if name not in NETWORKS:
         raise BadInput(f"the convolutions of {name!r} have no measured tables; {nearest(name, NETWORKS)}")
-    paths = [spec.path(folder) for spec in of_network(name)]
+    specs = of_network(name)
+    one = specs[0]
+    if (given.target, given.threads) != (one.target, one.threads):
+        raise Missing(
+            f"{name} is measured for {one.target} with {one.threads} thread, not for {given.target} with "
+            f"{given.threads}: leave out --target and --threads, or --measured for costs that are made up"
+        )
+    paths = [spec.path(given.folder) for spec in specs]
     lacking = [path.name for path in paths if not path.exists()]
     if lacking:
         raise Missing(
-            f"{len(lacking)} of the {len(paths)} tables of {name} are not in {folder} ({lacking[0]} for one): "
+            f"{len(lacking)} of the {len(paths)} tables of {name} are not in {given.folder} ({lacking[0]} for one): "
             f"make them with tools/search_table.py collect {name}"
         )
     return [read_table(path) for path in paths]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -45,9 +46,9 @@ class Bayesian(Strategy):
             self._study = self._optuna.create_study(sampler=self.make_sampler())
         self._told = 0
 
+    @abstractmethod
     def make_sampler(self) -> Any:
         """Optuna's sampler. Raises Missing when something it needs is not installed."""
-        raise NotImplementedError
 
     def suggest(self, n: int) -> Iterable[Config]:
         if len(self.costs) < self.options.initial or self.best is None:

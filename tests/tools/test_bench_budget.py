@@ -97,6 +97,8 @@ def test_absent_tables_are_named(tmp_path, capsys):
     assert "24 of the 24 tables of resnet50 are not in" in capsys.readouterr().err
     assert bench_budget.main(["resnet18", "--measured", "--folder", str(tmp_path)]) == 2
     assert "have no measured tables" in capsys.readouterr().err
+    assert bench_budget.main(["resnet50", "--measured", "--threads", "2"]) == 2
+    assert "is measured for x86/avx512-vnni with 1 thread, not" in capsys.readouterr().err
 
 
 def test_a_networks_measured_tables_are_those_of_its_convolutions(tables, tmp_path, monkeypatch):
@@ -106,7 +108,8 @@ def test_a_networks_measured_tables_are_those_of_its_convolutions(tables, tmp_pa
         header = replace(table.header, problem=spec.problem.key)
         write_table(replace(table, header=header), spec.path(tmp_path))
     monkeypatch.setattr(bench_budget, "of_network", lambda name: specs)
-    (found,) = bench_budget._networks(SimpleNamespace(networks=["resnet50"], tables=[], measured=True, folder=tmp_path))
+    given = {"target": specs[0].target, "threads": specs[0].threads, "measured": True, "folder": tmp_path}
+    (found,) = bench_budget._networks(SimpleNamespace(networks=["resnet50"], tables=[], **given))
     assert [table.header.problem for table in found[1]] == [problem.key for problem, _ in found[0].layers[:2]]
 
 
