@@ -11,7 +11,7 @@ import _table_models
 import numpy as np
 import pytest
 import search_table
-from _search_tables import ALL, SETS, Spec, chosen
+from _search_tables import ALL, NETWORKS, SETS, Spec, chosen
 from _table_finals import VISITS, to_visit
 from _table_journal import TableJournal, best_tenth, measuring_order, to_confirm, to_settle
 
@@ -178,12 +178,16 @@ def test_specs_are_those_of_the_shipped_tables(spec):
     assert knob_values(spec.space) == header.knobs and spec.loosening == header.loosening
 
 
-def test_a_network_has_a_table_for_each_convolution():
-    specs = chosen(["resnet50"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_has_a_table_for_each_convolution(name):
+    specs = chosen([name])
     headers = [read_table(spec.path()).header for spec in specs]
-    assert [header.problem for header in headers] == [problem.key for problem, _ in network("resnet50").layers]
+    assert [header.problem for header in headers] == [problem.key for problem, _ in network(name).layers]
     assert {(header.kind, header.target, header.threads) for header in headers} == {("measured", "x86/avx512-vnni", 1)}
     assert knob_values(specs[-1].space) == headers[-1].knobs
+
+
+def test_networks_are_chosen_whole_or_by_the_table():
     assert len(chosen(["resnet50", "mobilenet_v2", "deep_7"])) == 24 + 30 + 1
     assert [spec.problem for spec in chosen(["resnet50_02"])] == [network("resnet50").layers[1][0]]
     with pytest.raises(BadInput, match="no table or set 'resnet50_25'"):
