@@ -43,7 +43,7 @@ class Gaussian(Strategy):
         Option("steps", 15, "iterations that set the lengths of the kernel anew", low=1),
         Option("squash", 0.7, "a loss of speed beyond so many natural logarithms is hardly told apart", low=1e-3),
         Option("epsilon", 0.02, "share of picks made at random", low=0, high=1),
-        Option("shortlist", 1024, "configs of least expected cost among which improvement is looked for", low=1),
+        Option("shortlist", 4096, "configs of least expected cost among which improvement is looked for", low=1),
         Option("most", 320, "observations that are learnt from", low=2),
         Option("whole", 20000, "spaces of up to this many valid configs are ranked whole", low=0),
         Option("pool", 4096, "random configs that are ranked of larger spaces", low=1),

@@ -37,10 +37,10 @@ def tune_network(
     """Tunes every distinct convolution of a network within a budget of ``trials`` in all.
 
     network: the path of an ONNX model, a built-in name, a Network, or (problem, count) pairs. First every problem gets
-    a share of half of them, the one with most work first; the rest goes, batch by batch, to the problem where it is
-    expected to take most off the network's time (see ``allocate``). The other arguments, resuming, Ctrl-C and the
-    errors are those of ``tune``; records in the log count towards the budget. activations="packed" packs those of 1, 2
-    and 4 bits and leaves the others bytes.
+    a share of half of them, the one with most work first; the rest goes, a batch at a time or less, to the problem
+    where it is expected to take most off the network's time (see ``allocate``). The other arguments, resuming, Ctrl-C
+    and the errors are those of ``tune``; records in the log count towards the budget. activations="packed" packs those
+    of 1, 2 and 4 bits and leaves the others bytes.
     """
     layers = as_network(network).in_form(activations)
     effort = effort_of(effort)
@@ -94,6 +94,8 @@ class Budget:
                 return "finished"
             session = self._session(problem)
             self._work(session, share - session.trials)
+        # Where there are few trials for each, whole batches for some would leave nothing for others.
+        at_once = max(1, self._trials // (2 * len(self._layers)))
         while self._left() > 0:
             hopeful = [layer for layer in self._layers if self._hopeful(self._session(layer[0]))]
             if not hopeful:
@@ -103,7 +105,7 @@ class Budget:
                 return "satisfied" if all(session.satisfied for session in open_) else "patience"
             standings = [self._standing(problem, count) for problem, count in hopeful]
             session = self._session(hopeful[most_promising(standings)][0])
-            self._work(session, session.batch)
+            self._work(session, min(session.batch, at_once))
         return "finished"
 
     def _session(self, problem: Conv2d) -> Session:

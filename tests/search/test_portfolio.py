@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmasched.search import PriorSample, create
+from mmasched.search import Observation, PriorSample, create
 from mmasched.search.ensemble import Ensemble
 from mmasched.search.gaussian import Gaussian
 from mmasched.search.prior import prior_samples
@@ -31,7 +31,8 @@ def spy(monkeypatch):
     return source
 
 
-def without_chance(portfolio):
+def without_chance(portfolio, astray=0.0):
+    portfolio.options.astray = astray
     for member in portfolio._members:
         member.options.epsilon = 0.0
     return portfolio
@@ -73,6 +74,18 @@ def test_later_batches_of_a_warm_search_are_shared_as_those_of_a_cold_one(table,
     strategy.observe([table.observe(config) for config in strategy.propose(4)])
     source = spy(monkeypatch)
     assert [source[config][0] for config in strategy.propose(4)] == [Gaussian, Ensemble] * 2
+
+
+@pytest.mark.parametrize(("best", "least", "most"), [(0, 8, 24), (199, 0, 2), (None, 8, 48)])
+def test_a_quarter_of_the_picks_is_random_when_nothing_was_gained_for_long(table, monkeypatch, best, least, most):
+    strategy = without_chance(create("portfolio", table.space, seed=4, features=drafted(table)), astray=0.25)
+    configs = [table.space.config(row) for row in table.space.sample_rows(strategy.rng, 400)]
+    costs = [None if best is None else 1.0 - 0.5 * (index == best) for index in range(200)]
+    known = list(dict.fromkeys(configs))[:200]
+    strategy.observe([Observation(c, "correct" if cost else "build_error", cost) for c, cost in zip(known, costs)])
+    source = spy(monkeypatch)
+    proposed = [config for _ in range(8) for config in strategy.propose(8)]
+    assert least <= len(set(proposed) - set(source)) <= most
 
 
 @pytest.mark.parametrize(("features", "trials", "within"), [(None, 96, 1.03), (drafted, 64, 1.03)])

@@ -42,6 +42,13 @@ def test_the_budget_is_kept_and_goes_where_the_time_is(make_runner, templates):
     assert len(first) == 3
 
 
+def test_few_trials_are_spread_over_all_problems(make_runner):
+    runner = make_runner()
+    run([(conv(size), 1) for size in range(28, 40)], runner, 24)
+    counts = spent(runner)
+    assert len(counts) == 12 and max(counts.values()) <= 3
+
+
 def test_totals_and_rows(make_runner, templates):
     result = run(LAYERS, make_runner(), 60)
     assert [layer.problem for layer in result.layers] == [problem for problem, _ in LAYERS]
