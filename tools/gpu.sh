@@ -53,16 +53,29 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 started=$SECONDS
 left() { echo $((seconds - (SECONDS - started))); }
 
-# The target of the GPU at hand, such as cuda/sm_90.
+# The target of the GPU at hand, such as cuda/sm_90, and the board's name.
+board=""
 find_chip() {
   [ -n "$chip" ] && return 0
   if [ "$dry" = 1 ]; then chip=cuda/sm_90; return 0; fi
   local code='from mmasched.compare.cuda.driver import Device
-with Device() as device: print(f"cuda/sm_{device.capability}")'
-  if ! chip=$("$python" -c "$code" 2>&1); then
-    echo "error: no GPU can be used: $(echo "$chip" | tail -n 1)" >&2
+with Device() as device: print(f"cuda/sm_{device.capability} {device.name}")'
+  local found
+  if ! found=$("$python" -c "$code" 2>&1); then
+    echo "error: no GPU can be used: $(echo "$found" | tail -n 1)" >&2
     exit 2
   fi
+  chip=${found%% *} board=${found#* }
+}
+
+# Times of two boards must not meet in one folder, and a host may lend an H100 one day and an H200 the next.
+keep_to_one_board() {
+  [ -n "$board" ] || return 0
+  if [ -e "$state/board" ] && [ "$(cat "$state/board")" != "$board" ]; then
+    echo "error: $state holds results of $(cat "$state/board"), and this is $board: name another folder with --state" >&2
+    exit 2
+  fi
+  echo "$board" > "$state/board"
 }
 
 # run COMMAND...: print it; unless dry, run it within the time left. 124 is the status of one that was stopped.
@@ -142,7 +155,10 @@ find_schedules() {
 }
 
 find_chip
-[ "$dry" = 1 ] || mkdir -p "$state"
+if [ "$dry" = 0 ]; then
+  mkdir -p "$state"
+  keep_to_one_board
+fi
 failed=0
 for step in "${steps[@]}"; do
   if [ "$dry" = 0 ] && [ -e "$state/$step.done" ]; then

@@ -94,6 +94,18 @@ def test_bad_words(words, reason) -> None:
     assert done.returncode == 2 and reason in done.stderr
 
 
+def test_results_of_two_boards_never_share_a_folder(tmp_path) -> None:
+    def on(board: str) -> subprocess.CompletedProcess:
+        python = fake_python(tmp_path, 0)
+        python.write_text(python.read_text().replace("exit 0", f'[ "$1" != -c ] || echo "cuda/sm_90 {board}"; exit 0'))
+        return script("--state", tmp_path / "state", "--python", python, "peaks")
+
+    assert on("NVIDIA H100 80GB HBM3").returncode == 0 and (tmp_path / "state" / "peaks.done").exists()
+    other = on("NVIDIA H200")
+    assert other.returncode == 2 and "NVIDIA H100 80GB HBM3, and this is NVIDIA H200" in other.stderr
+    assert on("NVIDIA H100 80GB HBM3").returncode == 0
+
+
 def test_without_a_gpu_one_sentence(tmp_path) -> None:
     # The driver library is looked for where the loader looks; none is on machines that test this without a GPU.
     done = script("--state", tmp_path, "--python", sys.executable, "peaks", env={**os.environ, "LD_LIBRARY_PATH": ""})
