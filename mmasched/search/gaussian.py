@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,8 @@ from mmasched.space import Config, Space
 
 # Hyperparameters are set anew when there are so many times the observations that they were set with.
 GROWTH = 1.15
+# Variances cost the square of the observations: beyond so many they are asked for at fewer configs.
+FULL_UP_TO = 128
 
 
 class Gaussian(Strategy):
@@ -43,7 +46,10 @@ class Gaussian(Strategy):
         Option("steps", 15, "iterations that set the lengths of the kernel anew", low=1),
         Option("squash", 0.7, "a loss of speed beyond so many natural logarithms is hardly told apart", low=1e-3),
         Option("epsilon", 0.02, "share of picks made at random", low=0, high=1),
-        Option("shortlist", 4096, "configs of least expected cost among which improvement is looked for", low=1),
+        Option(
+            "shortlist", 4096, "configs of least expected cost among which improvement is looked for; down to a "
+            f"quarter of them beyond {FULL_UP_TO} observations", low=1,
+        ),
         Option("most", 320, "observations that are learnt from", low=2),
         Option("whole", 20000, "spaces of up to this many valid configs are ranked whole", low=0),
         Option("pool", 4096, "random configs that are ranked of larger spaces", low=1),
@@ -53,7 +59,7 @@ class Gaussian(Strategy):
         Option("likely_failure", 0.8, "configs that fail with more than this probability are left out", low=0, high=1),
         Option("deviations", 1.0, "standard deviations by which the stopping rule trusts in luck", low=0),
         STOP_GAIN,
-    )
+    )  # fmt: skip
 
     def __init__(self, space: Space, **common: Any):
         super().__init__(space, **common)
@@ -83,9 +89,14 @@ class Gaussian(Strategy):
         open_ = self.unseen(rows)
         open_[open_] = ~self._failures.likely(self._inputs, rows[open_])
         rows, scores = rows[open_], scores[0, open_]
-        short = np.argsort(-scores, kind="stable")[: o.shortlist]
+        short = np.argsort(-scores, kind="stable")[: self._affordable()]
         by_chance = int(self.rng.binomial(n, o.epsilon))  # `propose` fills up at random.
         return self._most_promising(rows[short], n - by_chance)
+
+    def _affordable(self) -> int:
+        """How many configs improvement is looked for among, so that it takes no longer the more was observed."""
+        learnt = max(min(len(self.costs), self.options.most), 1)
+        return math.ceil(self.options.shortlist * max(1 / 4, min(1.0, (FULL_UP_TO / learnt) ** 2)))
 
     @property
     def finished(self) -> bool:
