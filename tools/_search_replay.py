@@ -163,20 +163,21 @@ def _observe(on: Replayed, runner: TableRunner, config: Config, noise: bool) -> 
     return Observation(config, "correct", on.table.by_config[config].cost)
 
 
-@lru_cache(maxsize=512)
 def prior_of(path: Path, others: tuple[Path, ...], seed: int) -> list[PriorSample]:
     """What the nearest tables of the same family and target taught the default strategy in some trials of each."""
-    own = replayed(path)
-    found: list[PriorSample] = []
-    for other in _siblings(own, [replayed(o) for o in others if o != path]):
-        runner = TableRunner(other.table, seed=seed)
-        strategy = search.create(DEFAULT.strategy, other.space, seed=seed, features=other.features)
-        known: list[Observation] = []
-        while len(known) < PRIOR_TRIALS and (configs := strategy.propose(strategy.batch_size)):
-            known += other.observations(runner, configs)
-            strategy.observe(known[-len(configs) :])
-        found += prior_samples(other.space, other.features, known)
-    return found
+    siblings = _siblings(replayed(path), [replayed(other) for other in others if other != path])
+    return [sample for sibling in siblings for sample in _taught(sibling, seed)]
+
+
+@lru_cache(maxsize=512)
+def _taught(by: Replayed, seed: int) -> tuple[PriorSample, ...]:
+    runner = TableRunner(by.table, seed=seed)
+    strategy = search.create(DEFAULT.strategy, by.space, seed=seed, features=by.features)
+    known: list[Observation] = []
+    while len(known) < PRIOR_TRIALS and (configs := strategy.propose(strategy.batch_size)):
+        known += by.observations(runner, configs)
+        strategy.observe(known[-len(configs) :])
+    return tuple(prior_samples(by.space, by.features, known))
 
 
 def upside_down(prior: Sequence[PriorSample]) -> list[PriorSample]:
