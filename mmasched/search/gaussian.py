@@ -95,8 +95,8 @@ class Gaussian(Strategy):
 
     def _affordable(self) -> int:
         """How many configs improvement is looked for among, so that it takes no longer the more was observed."""
-        learnt = max(min(len(self.costs), self.options.most), 1)
-        return math.ceil(self.options.shortlist * max(1 / 4, min(1.0, (FULL_UP_TO / learnt) ** 2)))
+        learnt = max(FULL_UP_TO, min(len(self.costs), self.options.most))
+        return math.ceil(self.options.shortlist * max(1 / 4, (FULL_UP_TO / learnt) ** 2))
 
     @property
     def finished(self) -> bool:

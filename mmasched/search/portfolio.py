@@ -41,7 +41,7 @@ class Portfolio(Strategy):
         Option("astray", 0.25, f"share of random picks when {STALE} trials gained nothing; less before", low=0, high=1),
         STOP_GAIN,
     )
-    # Learning takes a thirtieth of a trial's time; batches of 2, 3 and 8 took a tenth more trials (docs/decisions.md).
+    # Learning takes a twentieth of a trial's time; batches of 2, 3 and 8 took a tenth more trials (docs/decisions.md).
     batch_size = 4
 
     def __init__(self, space: Space, **common: Any):

@@ -50,3 +50,11 @@ def first_shares(trials: int, works: Sequence[float]) -> list[int]:
     """
     roots = [math.sqrt(work) for work in works]
     return [max(1, int(trials / 2 * root / sum(roots))) for root in roots]
+
+
+def most_at_once(trials: int, problems: int) -> int:
+    """Trials that the most promising problem gets at most before costs are compared again: half of an equal share.
+
+    Where there are few trials for each, whole batches for some problems would leave nothing for others.
+    """
+    return max(1, trials // (2 * problems))

@@ -12,7 +12,7 @@ from mmasched.log import Log
 from mmasched.measure import Runner
 from mmasched.network import Network, load_network, network
 from mmasched.problem import Conv2d
-from mmasched.tune.allocate import Standing, first_shares, most_promising
+from mmasched.tune.allocate import Standing, first_shares, most_at_once, most_promising
 from mmasched.tune.effort import Effort, effort_of
 from mmasched.tune.progress import Progress
 from mmasched.tune.result import LayerResult, NetworkResult
@@ -94,8 +94,7 @@ class Budget:
                 return "finished"
             session = self._session(problem)
             self._work(session, share - session.trials)
-        # Where there are few trials for each, whole batches for some would leave nothing for others.
-        at_once = max(1, self._trials // (2 * len(self._layers)))
+        at_once = most_at_once(self._trials, len(self._layers))
         while self._left() > 0:
             hopeful = [layer for layer in self._layers if self._hopeful(self._session(layer[0]))]
             if not hopeful:
