@@ -189,7 +189,11 @@ def upside_down(prior: Sequence[PriorSample]) -> list[PriorSample]:
 def _siblings(own: Replayed, others: Sequence[Replayed]) -> list[Replayed]:
     family = [o for o in others if o.header.target == own.header.target and same_family(o.problem, own.problem)]
     family = [o for o in family if o.header.problem != own.header.problem]
-    return sorted(family, key=lambda o: distance(o.problem, own.problem))[:PRIOR_TABLES]
+
+    def apart(other: Replayed) -> float:
+        return distance(other.problem, own.problem, (other.header.threads, own.header.threads))
+
+    return sorted(family, key=apart)[:PRIOR_TABLES]
 
 
 @lru_cache(maxsize=64)

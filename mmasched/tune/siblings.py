@@ -1,13 +1,15 @@
-"""Warm start: problems of the same family that the log already knows.
+"""Warm start: what the log already knows of problems of the same family on the same chip.
 
-A search that starts from what sibling shapes taught needs a third of the trials; a prior from another family (3x3 for a
-1x1 kernel) hurts. So a sibling has the same operands, kernel, stride and kind of grouping, and only sizes differ.
+A search that starts from what sibling shapes taught needs fewer trials; a prior from another family (3x3 for a 1x1
+kernel) hurts. So a sibling has the same operands, kernel, stride and kind of grouping, and only sizes or the number of
+threads differ: the same problem on another number of threads is one, too.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from mmasched.errors import MmaschedError
 from mmasched.log import Record, matching, standing
@@ -21,22 +23,25 @@ FEWEST_RECORDS = 8
 
 
 def prior_for(subject: Subject, records: Iterable[Record], kind: str) -> list[PriorSample]:
-    """What the nearest siblings with enough records on the same machine taught; empty when there are none."""
+    """What the nearest siblings with enough records on the same chip taught; empty when there are none."""
     from mmasched.search.prior import prior_samples  # Brings xgboost along.
 
     machine = subject.machine
-    by_key: dict[str, list[Record]] = {}
-    for record in matching(records, None, machine.target, machine.chip, machine.threads):
-        if record.kind == kind and record.problem != subject.problem.key:
-            by_key.setdefault(record.problem, []).append(record)
-    known = [_problem(key) for key, group in by_key.items() if len(group) >= FEWEST_RECORDS]
-    family = [problem for problem in known if problem is not None and same_family(problem, subject.problem)]
+    groups: dict[tuple[str, int], list[Record]] = {}
+    for record in matching(records, None, machine.target, machine.chip):
+        if record.kind == kind and (record.problem, record.threads) != (subject.problem.key, machine.threads):
+            groups.setdefault((record.problem, record.threads), []).append(record)
+    siblings: list[tuple[float, int, Conv2d, list[Record]]] = []
+    for (key, threads), group in groups.items():
+        problem = _problem(key) if len(group) >= FEWEST_RECORDS else None
+        if problem is not None and same_family(problem, subject.problem):
+            apart = distance(problem, subject.problem, (threads, machine.threads))
+            siblings.append((apart, threads, problem, group))
     prior: list[PriorSample] = []
-    for problem in sorted(family, key=lambda problem: distance(problem, subject.problem))[:MOST_SIBLINGS]:
-        sibling = Subject.of(problem, machine)
+    for _, threads, problem, group in sorted(siblings, key=lambda sibling: sibling[0])[:MOST_SIBLINGS]:
+        sibling = Subject.of(problem, replace(machine, threads=threads))
         if sibling.space.dim == subject.space.dim:
-            believed = standing(by_key[problem.key]).values()
-            observations = [observation_of(record, problem) for record in believed]
+            observations = [observation_of(record, problem) for record in standing(group).values()]
             prior += prior_samples(sibling.space, sibling.features, observations)
     return prior
 
@@ -68,11 +73,11 @@ def same_family(left: Conv2d, right: Conv2d) -> bool:
     return family(left) == family(right)
 
 
-def distance(left: Conv2d, right: Conv2d) -> float:
-    """How much the sizes differ: doublings of pixels, input and output channels, added up."""
+def distance(left: Conv2d, right: Conv2d, threads: tuple[int, int] = (1, 1)) -> float:
+    """How much the sizes differ: doublings of pixels, input and output channels and threads, added up."""
 
     def sizes(problem: Conv2d) -> tuple[int, int, int]:
         pixels = problem.batch * problem.out_height * problem.out_width
         return pixels, problem.in_channels, problem.out_channels
 
-    return sum(abs(math.log2(a / b)) for a, b in zip(sizes(left), sizes(right), strict=True))
+    return sum(abs(math.log2(a / b)) for a, b in [*zip(sizes(left), sizes(right), strict=True), threads])
