@@ -19,7 +19,7 @@ from mmasched.search import Observation, PriorSample
 from mmasched.search.prior import prior_samples
 from mmasched.space import Config, Space
 from mmasched.templates import features, space_for
-from mmasched.tune.siblings import distance, same_family
+from mmasched.tune.siblings import kinship, same_operands
 
 # A warm start has this many trials of each of the nearest shapes behind it.
 PRIOR_TRIALS = 128
@@ -164,7 +164,7 @@ def _observe(on: Replayed, runner: TableRunner, config: Config, noise: bool) -> 
 
 
 def prior_of(path: Path, others: tuple[Path, ...], seed: int) -> list[PriorSample]:
-    """What the nearest tables of the same family and target taught the default strategy in some trials of each."""
+    """What the nearest tables of the same target, its own family first, taught the default in some trials of each."""
     siblings = _siblings(replayed(path), [replayed(other) for other in others if other != path])
     return [sample for sibling in siblings for sample in _taught(sibling, seed)]
 
@@ -187,13 +187,13 @@ def upside_down(prior: Sequence[PriorSample]) -> list[PriorSample]:
 
 
 def _siblings(own: Replayed, others: Sequence[Replayed]) -> list[Replayed]:
-    family = [o for o in others if o.header.target == own.header.target and same_family(o.problem, own.problem)]
-    family = [o for o in family if o.header.problem != own.header.problem]
+    known = [o for o in others if o.header.target == own.header.target and same_operands(o.problem, own.problem)]
+    known = [o for o in known if o.header.problem != own.header.problem]
 
-    def apart(other: Replayed) -> float:
-        return distance(other.problem, own.problem, (other.header.threads, own.header.threads))
+    def rank(other: Replayed) -> tuple[bool, float]:
+        return kinship(own.problem, other.problem, (own.header.threads, other.header.threads))
 
-    return sorted(family, key=apart)[:PRIOR_TABLES]
+    return sorted(known, key=rank)[:PRIOR_TABLES]
 
 
 @lru_cache(maxsize=64)

@@ -1,8 +1,8 @@
-"""Warm start: what the log already knows of problems of the same family on the same chip.
+"""Warm start: what the log already knows of other problems on the same chip.
 
-A search that starts from what sibling shapes taught needs fewer trials; a prior from another family (3x3 for a 1x1
-kernel) hurts. So a sibling has the same operands, kernel, stride and kind of grouping, and only sizes or the number of
-threads differ: the same problem on another number of threads is one, too.
+A search that starts from what sibling problems taught needs fewer trials. Those of the same family, where only sizes or
+the number of threads differ, come first, the same problem on another number of threads among them; other kernels and
+strides (3x3 for a 1x1 kernel) fill up what is missing, since they still know the chip and the template.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def prior_for(subject: Subject, records: Iterable[Record], kind: str) -> list[Pr
     for record in matching(records, None, machine.target, machine.chip):
         if record.kind == kind and (record.problem, record.threads) != (subject.problem.key, machine.threads):
             groups.setdefault((record.problem, record.threads), []).append(record)
-    siblings: list[tuple[float, int, Conv2d, list[Record]]] = []
+    siblings: list[tuple[tuple[bool, float], int, Conv2d, list[Record]]] = []
     for (key, threads), group in groups.items():
         problem = _problem(key) if len(group) >= FEWEST_RECORDS else None
-        if problem is not None and same_family(problem, subject.problem):
-            apart = distance(problem, subject.problem, (threads, machine.threads))
-            siblings.append((apart, threads, problem, group))
+        if problem is not None and same_operands(problem, subject.problem):
+            rank = kinship(subject.problem, problem, (machine.threads, threads))
+            siblings.append((rank, threads, problem, group))
     prior: list[PriorSample] = []
     for _, threads, problem, group in sorted(siblings, key=lambda sibling: sibling[0])[:MOST_SIBLINGS]:
         sibling = Subject.of(problem, replace(machine, threads=threads))
@@ -60,17 +60,30 @@ def observation_of(record: Record, problem: Conv2d) -> Observation:
     return Observation(outcome.config, outcome.status, outcome.cost if outcome.ok else None)
 
 
+def kinship(own: Conv2d, other: Conv2d, threads: tuple[int, int] = (1, 1)) -> tuple[bool, float]:
+    """What siblings are sorted by, least first: another family comes after the own, a far size after a near one."""
+    return not same_family(own, other), distance(own, other, threads)
+
+
+def same_operands(left: Conv2d, right: Conv2d) -> bool:
+    """True when the same templates serve both, so that one may teach anything of the other at all."""
+
+    def operands(problem: Conv2d) -> tuple:
+        return (
+            *(problem.operand_type, problem.input_bits, problem.weight_bits, problem.output_bits, problem.input_signed),
+            *(problem.activations, problem.is_depthwise),
+        )
+
+    return operands(left) == operands(right)
+
+
 def same_family(left: Conv2d, right: Conv2d) -> bool:
     """True when the two differ in sizes only, so that what is fast for one may be fast for the other."""
 
-    def family(problem: Conv2d) -> tuple:
-        return (
-            *(problem.kernel, problem.stride, problem.dilation, problem.is_depthwise, problem.groups == 1),
-            *(problem.operand_type, problem.input_bits, problem.weight_bits, problem.output_bits, problem.input_signed),
-            problem.activations,
-        )
+    def window(problem: Conv2d) -> tuple:
+        return problem.kernel, problem.stride, problem.dilation, problem.groups == 1
 
-    return family(left) == family(right)
+    return same_operands(left, right) and window(left) == window(right)
 
 
 def distance(left: Conv2d, right: Conv2d, threads: tuple[int, int] = (1, 1)) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from mmasched.hardware import from_catalog
 from mmasched.log import Record
 from mmasched.problem import Conv2d
-from mmasched.tune.siblings import FEWEST_RECORDS, distance, prior_for, same_family
+from mmasched.tune.siblings import FEWEST_RECORDS, distance, prior_for, same_family, same_operands
 from mmasched.tune.subject import Machine, Subject
 
 HARDWARE = from_catalog("x86/avx2")
@@ -32,6 +32,18 @@ def prior(problem, *groups, kind="measured"):
     return prior_for(Subject.of(problem, MACHINE), [record for group in groups for record in group], kind)
 
 
+def costing(templates, factor, problem, threads=1):
+    """Records whose every second config costs so many times the others, so that samples tell whose they are."""
+    known = records(templates, problem)
+    return [replace(r, threads=threads, cost=(1.0, factor)[i % 2]) for i, r in enumerate(known)]
+
+
+def teachers(samples):
+    """The factors of the siblings that samples come from, in their order."""
+    assert len(samples) % FEWEST_RECORDS == 0
+    return [round(math.exp(sample.relative_log_cost)) for sample in samples[1::FEWEST_RECORDS]]
+
+
 def test_families():
     assert same_family(conv(), conv(16, in_channels=64))
     for changes in (
@@ -42,6 +54,7 @@ def test_families():
         {"input_signed": True},
     ):
         assert not same_family(conv(), conv(**changes))
+        assert same_operands(conv(), conv(**changes)) == bool(changes.keys() & {"kernel", "stride"})
     assert distance(conv(), conv()) == 0
     assert distance(conv(), conv(16)) == distance(conv(16), conv()) == 2
     assert distance(conv(), conv(in_channels=32)) == 1
@@ -55,11 +68,11 @@ def test_siblings_teach_relative_costs(templates):
     assert all(len(sample.inputs) == templates.space_for(None, None).dim + 2 for sample in samples)
 
 
-def test_only_the_family_on_this_chip_and_of_this_kind_counts(templates):
+def test_only_what_has_the_same_operands_on_this_chip_and_is_of_this_kind_counts(templates):
     sibling = conv(16)
     assert prior(conv(), records(templates, conv())) == []
     assert prior(conv(), records(templates, sibling, FEWEST_RECORDS - 1)) == []
-    assert prior(conv(), records(templates, conv(16, stride=2))) == []
+    assert prior(conv(), records(templates, conv(16, input_signed=True))) == []
     assert prior(conv(), [replace(r, chip="other") for r in records(templates, sibling)]) == []
     assert prior(conv(), [replace(r, problem="another operator") for r in records(templates, sibling)]) == []
     modelled = records(templates, sibling, kind="modelled")
@@ -72,22 +85,26 @@ def test_the_nearest_three_are_asked(templates):
 
 
 def test_other_numbers_of_threads_teach_too_the_same_problem_first(templates):
-    def costing(factor, problem, threads):
-        """Every second config costs so many times the others, so that samples tell whose they are."""
-        return [
-            replace(r, threads=threads, cost=(1.0, factor)[i % 2]) for i, r in enumerate(records(templates, problem))
-        ]
+    same, shape = costing(templates, 2, conv(), 2), costing(templates, 3, conv(16), 2)
+    farther = [costing(templates, 4, conv(size)) for size in (32, 64)]
+    assert teachers(prior(conv(), *farther, shape, same)) == [2, 3, 4]
 
-    same, shape = costing(2, conv(), 2), costing(3, conv(16), 2)
-    farther = [costing(4, conv(size), 1) for size in (32, 64)]
-    samples = prior(conv(), *farther, shape, same)
-    assert len(samples) == 3 * FEWEST_RECORDS
-    taught = [round(math.exp(sample.relative_log_cost)) for sample in samples[1::2]]
-    assert taught == [each for each in (2, 3, 4) for _ in range(FEWEST_RECORDS // 2)]
+
+def test_other_families_fill_up_what_the_own_lacks(templates):
+    near, nearer = costing(templates, 2, conv(32, stride=2)), costing(templates, 3, conv(kernel=1, padding=0))
+    family = [costing(templates, cost, conv(size)) for cost, size in ((4, 128), (5, 64), (6, 32))]
+    assert teachers(prior(conv(), near, nearer)) == [3, 2]
+    assert teachers(prior(conv(), near, nearer, *family[:2])) == [5, 4, 3]
+    assert teachers(prior(conv(), near, nearer, *family)) == [6, 5, 4]
 
 
 def test_features_of_another_number_of_threads_are_those_of_its_own(templates, monkeypatch):
     asked = []
-    monkeypatch.setattr(templates, "features", lambda problem, config, hardware, threads: asked.append(threads) or [0.0])
+
+    def features(problem, config, hardware, threads):
+        asked.append(threads)
+        return [0.0]
+
+    monkeypatch.setattr(templates, "features", features)
     prior(conv(), [replace(r, threads=4) for r in records(templates, conv())])
     assert set(asked) == {4}
