@@ -36,7 +36,7 @@ class Gaussian(Strategy):
     ones before it had been measured and were as expected. Small spaces are ranked whole; of large ones a random pool,
     and mutants of the best observed and best predicted configs.
 
-    With a prior from sibling problems, the mean of what they taught and of the draft is what is corrected, each until
+    With a prior from sibling problems, what they taught and the draft together are what is corrected, each until
     observations contradict it. Half of the first batch is what a search without a prior would begin with: a prior that
     misleads then shows at once.
     """
@@ -126,8 +126,7 @@ class Gaussian(Strategy):
         inputs = self._candidates.inputs
         self._least = [float(-scores.max()) for scores in self._belief.beliefs(inputs)]
         self._varying = np.flatnonzero(self._range > 0)
-        # The mean of what is believed is what observations correct.
-        weights = np.full(len(self._least), 1 / max(len(self._least), 1))
+        weights = np.array(self._belief.shares)
         self._process = GaussianProcess(len(self._varying), weights, unit=self.options.squash / 2)
         self._fitted_with = 0
         self._points = Points(self._process, self._scaled(inputs), self._basis(inputs))

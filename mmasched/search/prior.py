@@ -18,6 +18,8 @@ from mmasched.space import Config, Space
 JUDGED_FROM = 16
 # With this many it may suspect that siblings have it the wrong way round.
 SUSPECTED_FROM = 4
+# What siblings taught counts for so much where the draft is believed as well.
+SIBLINGS_SHARE = 2 / 3
 
 
 def prior_samples(space: Space, features: Features | None, observations: Iterable[Observation]) -> list[PriorSample]:
@@ -40,8 +42,8 @@ def prior_samples(space: Space, features: Features | None, observations: Iterabl
 class Prior:
     """What is known before anything was observed: models of sibling problems, the template's draft model, or both.
 
-    Of both it is the mean: what siblings taught ranks the best configs where the draft is wrong, and the draft the rest
-    where siblings saw little. There is one model of siblings per member of an ensemble, each on its own random
+    Both are believed at once: what siblings taught ranks the best configs where the draft is wrong, and the draft the
+    rest where siblings saw little. There is one model of siblings per member of an ensemble, each on its own random
     weighting of the samples. Either may mislead (shapes of another family, a chip that the draft does not describe), so
     `judge` gives up what ranks the observations badly.
 
@@ -73,6 +75,13 @@ class Prior:
     def active(self) -> bool:
         """Whether there is anything that was not given up."""
         return self.level > 0
+
+    @property
+    def shares(self) -> list[float]:
+        """What each of `beliefs` counts for; together 1."""
+        if self._models and self._draft is not None:
+            return [SIBLINGS_SHARE, 1 - SIBLINGS_SHARE]
+        return [1.0] if self.active else []
 
     def drop(self) -> None:
         """Give up siblings; where none are believed, the draft."""
@@ -111,7 +120,7 @@ class Prior:
     def score(self, member: int, inputs: np.ndarray) -> np.ndarray | None:
         """What the member expects, float32[n], None where nothing is known. Differences of scores count alone."""
         found = self.beliefs(inputs, member)
-        return np.mean(found, axis=0, dtype=np.float32) if found else None
+        return np.average(found, axis=0, weights=self.shares).astype(np.float32) if found else None
 
 
 def doubted(strategy: Strategy, favourites: Iterable[Config], n: int) -> Iterable[Config]:

@@ -79,14 +79,16 @@ def both():
     return Prior(samples, 2, 2, 0.3, np.random.default_rng(0), draft=1), inputs
 
 
-def test_siblings_and_the_draft_count_alike(both):
+def test_siblings_count_twice_what_the_draft_does(both):
     prior, inputs = both
     assert prior.level == 3
     siblings, draft = prior.beliefs(inputs)
     np.testing.assert_allclose(siblings, inputs[:, 0] - 1, atol=0.1)
     np.testing.assert_allclose(draft, -math.log(2) * inputs[:, 1], rtol=1e-6)
     of_one = prior.beliefs(inputs, 1)[0]
-    np.testing.assert_allclose(prior.score(1, inputs), (of_one + draft) / 2, rtol=1e-5)
+    np.testing.assert_allclose(prior.score(1, inputs), (2 * of_one + draft) / 3, rtol=1e-5)
+    prior.drop()
+    np.testing.assert_allclose(prior.score(1, inputs), draft, rtol=1e-6)
 
 
 def test_either_is_dropped_by_itself(both):
