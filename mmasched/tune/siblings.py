@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mmasched.errors import MmaschedError
+from mmasched.errors import MmaschedError, Unsupported
 from mmasched.log import Record, matching, standing
 from mmasched.measure import to_outcome
 from mmasched.problem import Conv2d
@@ -39,7 +39,10 @@ def prior_for(subject: Subject, records: Iterable[Record], kind: str) -> list[Pr
             siblings.append((rank, threads, problem, group))
     prior: list[PriorSample] = []
     for _, threads, problem, group in sorted(siblings, key=lambda sibling: sibling[0])[:MOST_SIBLINGS]:
-        sibling = Subject.of(problem, replace(machine, threads=threads))
+        try:
+            sibling = Subject.of(problem, replace(machine, threads=threads))
+        except Unsupported:  # A log may hold what the templates of this version no longer serve.
+            continue
         if sibling.space.dim == subject.space.dim:
             observations = [observation_of(record, problem) for record in standing(group).values()]
             prior += prior_samples(sibling.space, sibling.features, observations)
@@ -66,7 +69,7 @@ def kinship(own: Conv2d, other: Conv2d, threads: tuple[int, int] = (1, 1)) -> tu
 
 
 def same_operands(left: Conv2d, right: Conv2d) -> bool:
-    """True when the same templates serve both, so that one may teach anything of the other at all."""
+    """True when both multiply and store the same types, without which one can teach nothing of the other."""
 
     def operands(problem: Conv2d) -> tuple:
         return (

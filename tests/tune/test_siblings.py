@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from mmasched.errors import Unsupported
 from mmasched.hardware import from_catalog
 from mmasched.log import Record
 from mmasched.problem import Conv2d
@@ -96,6 +97,20 @@ def test_other_families_fill_up_what_the_own_lacks(templates):
     assert teachers(prior(conv(), near, nearer)) == [3, 2]
     assert teachers(prior(conv(), near, nearer, *family[:2])) == [5, 4, 3]
     assert teachers(prior(conv(), near, nearer, *family)) == [6, 5, 4]
+
+
+def test_a_problem_that_no_template_serves_any_more_teaches_nothing(templates, monkeypatch):
+    known = templates.space_for
+
+    def space_for(problem, hardware, threads=1):
+        if problem and problem.stride == (2, 2):
+            raise Unsupported("no template serves it")
+        return known(problem, hardware, threads)
+
+    gone = records(templates, conv(32, stride=2))
+    monkeypatch.setattr(templates, "space_for", space_for)
+    assert prior(conv(), gone) == []
+    assert teachers(prior(conv(), gone, costing(templates, 2, conv(16)))) == [2]
 
 
 def test_features_of_another_number_of_threads_are_those_of_its_own(templates, monkeypatch):
