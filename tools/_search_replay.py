@@ -19,11 +19,10 @@ from mmasched.search import Observation, PriorSample
 from mmasched.search.prior import prior_samples
 from mmasched.space import Config, Space
 from mmasched.templates import features, space_for
-from mmasched.tune.siblings import kinship, same_operands
+from mmasched.tune.siblings import MOST_SIBLINGS, kinship, same_operands
 
-# A warm start has this many trials of each of the nearest shapes behind it.
+# A warm start has this many trials of each of the nearest problems behind it.
 PRIOR_TRIALS = 128
-PRIOR_TABLES = 3
 
 
 class Replayed:
@@ -193,7 +192,7 @@ def _siblings(own: Replayed, others: Sequence[Replayed]) -> list[Replayed]:
     def rank(other: Replayed) -> tuple[bool, float]:
         return kinship(own.problem, other.problem, (own.header.threads, other.header.threads))
 
-    return sorted(known, key=rank)[:PRIOR_TABLES]
+    return sorted(known, key=rank)[:MOST_SIBLINGS]
 
 
 @lru_cache(maxsize=64)

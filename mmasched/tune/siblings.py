@@ -31,14 +31,12 @@ def prior_for(subject: Subject, records: Iterable[Record], kind: str) -> list[Pr
     for record in matching(records, None, machine.target, machine.chip):
         if record.kind == kind and (record.problem, record.threads) != (subject.problem.key, machine.threads):
             groups.setdefault((record.problem, record.threads), []).append(record)
-    siblings: list[tuple[tuple[bool, float], int, Conv2d, list[Record]]] = []
-    for (key, threads), group in groups.items():
-        problem = _problem(key) if len(group) >= FEWEST_RECORDS else None
-        if problem is not None and same_operands(problem, subject.problem):
-            rank = kinship(subject.problem, problem, (machine.threads, threads))
-            siblings.append((rank, threads, problem, group))
+    enough = {key: group for key, group in groups.items() if len(group) >= FEWEST_RECORDS}
+    known = [(_problem(key), threads, group) for (key, threads), group in enough.items()]
+    siblings = [each for each in known if each[0] is not None and same_operands(each[0], subject.problem)]
+    siblings.sort(key=lambda sibling: kinship(subject.problem, sibling[0], (machine.threads, sibling[1])))
     prior: list[PriorSample] = []
-    for _, threads, problem, group in sorted(siblings, key=lambda sibling: sibling[0])[:MOST_SIBLINGS]:
+    for problem, threads, group in siblings[:MOST_SIBLINGS]:
         try:
             sibling = Subject.of(problem, replace(machine, threads=threads))
         except Unsupported:  # A log may hold what the templates of this version no longer serve.
